@@ -1,0 +1,40 @@
+/*
+ * compat.h
+ *	  Every branch on the server's version, and no other file has one.
+ *
+ * Calls are written in the newest form; older servers get a shim here.
+ */
+#ifndef EE_COMPAT_H
+#define EE_COMPAT_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#if PG_VERSION_NUM < 150000
+#error "event_engine needs PostgreSQL 15 or newer"
+#endif
+
+#if PG_VERSION_NUM < 160000
+/* the server declares it from 16 on */
+extern PGDLLEXPORT void _PG_init(void);
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define EE_MODULE_MAGIC(nm, vers) \
+	PG_MODULE_MAGIC_EXT(.name = nm, .version = vers)
+#else
+#define EE_MODULE_MAGIC(nm, vers) PG_MODULE_MAGIC
+#endif
+
+/* a NOLOGIN role can have a process of its own from 17 on */
+#if PG_VERSION_NUM >= 170000
+#define EE_BYPASS_ROLE_LOGIN_CHECK	BGWORKER_BYPASS_ROLELOGINCHECK
+#define EE_NOLOGIN_WORKERS			true
+#else
+#define EE_BYPASS_ROLE_LOGIN_CHECK	0
+#define EE_NOLOGIN_WORKERS			false
+#endif
+
+#endif							/* EE_COMPAT_H */
