@@ -1,0 +1,173 @@
+/* ------------------------------------------------------------------------
+ * Delivery: cursors, and the exceptions.  A delivery that succeeds writes
+ * one cursor move for its whole batch, and nothing per event.
+ * ------------------------------------------------------------------------ */
+
+/*
+ * subscription_cursors: where a subscription stood when its moves were last
+ * gathered, one row each; updated about once a minute at most.
+ *
+ * A cursor is (low position, high position, seq): all that was visible at
+ * low is consumed, and of what became visible between low and high all up to
+ * seq.  high is null between two ranges.  A position is a snapshot, the
+ * highest seq handed out when it was taken, and the base_seq of then.
+ *
+ *	move			counts the moves of this cursor, ever
+ *	delivered, failed, dead		totals over the life of the subscription
+ */
+CREATE TABLE event_engine.subscription_cursors (
+	subscription_number integer NOT NULL PRIMARY KEY,
+	move bigint NOT NULL,
+	low_snapshot pg_snapshot NOT NULL,
+	low_seq bigint NOT NULL,
+	low_base_seq bigint NOT NULL,
+	high_snapshot pg_snapshot,
+	high_seq bigint,
+	high_base_seq bigint,
+	seq bigint NOT NULL,
+	delivered bigint NOT NULL,
+	failed bigint NOT NULL,
+	dead bigint NOT NULL,
+	moved_at timestamptz NOT NULL
+);
+COMMENT ON TABLE event_engine.subscription_cursors IS
+	'Where each subscription stood when its moves were last gathered.';
+
+/*
+ * subscription_cursor_moves: the same columns, appended to by every batch in
+ * the transaction of its effects, gathered into subscription_cursors and
+ * emptied by TRUNCATE.  Nothing in it is ever updated or deleted, hence a
+ * snapshot held open elsewhere costs it nothing.
+ */
+CREATE TABLE event_engine.subscription_cursor_moves (
+	subscription_number integer NOT NULL,
+	move bigint NOT NULL,
+	low_snapshot pg_snapshot NOT NULL,
+	low_seq bigint NOT NULL,
+	low_base_seq bigint NOT NULL,
+	high_snapshot pg_snapshot,
+	high_seq bigint,
+	high_base_seq bigint,
+	seq bigint NOT NULL,
+	delivered bigint NOT NULL,
+	failed bigint NOT NULL,
+	dead bigint NOT NULL,
+	moved_at timestamptz NOT NULL
+);
+COMMENT ON TABLE event_engine.subscription_cursor_moves IS
+	'Moves of cursors since they were last gathered; the latest one counts.';
+CREATE UNIQUE INDEX subscription_cursor_moves_idx
+	ON event_engine.subscription_cursor_moves (subscription_number, move);
+
+/*
+ * deliveries: only the exceptions.
+ *
+ *	status			retry		failed before, due at next_attempt_at
+ *					delayed		not due before deliver_at
+ *					parked		behind a failing event of the same key
+ *					leased		handed to a pulling client until next_attempt_at
+ *	attempts		made so far
+ *	receipt			of the lease: who holds it may acknowledge
+ *	last_error...	of the latest attempt
+ *	event			the event itself, so that a retry reads one row
+ */
+CREATE TABLE event_engine.deliveries (
+	subscription_number integer NOT NULL,
+	seq bigint NOT NULL,
+	id uuid NOT NULL,
+	status text NOT NULL
+		CHECK (status IN ('retry', 'delayed', 'parked', 'leased')),
+	attempts integer NOT NULL DEFAULT 0,
+	next_attempt_at timestamptz NOT NULL,
+	receipt uuid,
+	event event_engine.event NOT NULL,
+	last_error text,
+	error_details jsonb,
+	first_failed_at timestamptz,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (subscription_number, seq)
+);
+COMMENT ON TABLE event_engine.deliveries IS
+	'Deliveries that did not simply succeed: retried, delayed, parked or leased.';
+CREATE INDEX deliveries_due_idx ON event_engine.deliveries
+	(subscription_number, next_attempt_at);
+
+/*
+ * event_leases: batches handed to pulling clients and not yet acknowledged,
+ * one row a batch.
+ *
+ *	receipt			fences: a late owner's receipt is no longer here
+ *	seqs			log positions of the events of the batch
+ *	expires_at		from then on the batch belongs to whoever asks
+ *	attempts		how often the batch has been handed out
+ */
+CREATE TABLE event_engine.event_leases (
+	receipt uuid NOT NULL PRIMARY KEY,
+	subscription_number integer NOT NULL,
+	seqs bigint[] NOT NULL,
+	attempts integer NOT NULL,
+	leased_by text NOT NULL,
+	leased_at timestamptz NOT NULL,
+	expires_at timestamptz NOT NULL
+);
+COMMENT ON TABLE event_engine.event_leases IS
+	'Batches handed to pulling clients and not yet acknowledged.';
+CREATE INDEX event_leases_expires_at_idx ON event_engine.event_leases
+	(subscription_number, expires_at);
+
+/*
+ * event_dead_letters: deliveries given up.  Self-contained: a row outlives
+ * the event's partition and its subscription.
+ *
+ *	subscriber		who could not digest it
+ *	event_id		the event's identifier (its id where it had no event_id)
+ *	event_type		its pattern
+ *	payload			its payload; envelope holds all the rest
+ *	seq				its position in the log
+ *	retry_count		attempts made
+ *	error_message	of the last attempt; error_details: SQLSTATE, detail,
+ *					hint, context
+ *	original_created_at	arrival of the event
+ *	status			dead | redriven | discarded
+ */
+CREATE TABLE event_engine.event_dead_letters (
+	id uuid NOT NULL PRIMARY KEY DEFAULT gen_random_uuid(),
+	subscriber varchar(255) NOT NULL,
+	event_id varchar(255) NOT NULL,
+	event_type varchar(255) NOT NULL,
+	payload jsonb,
+	envelope jsonb NOT NULL,
+	seq bigint NOT NULL,
+	error_message text NOT NULL,
+	error_details jsonb,
+	retry_count integer NOT NULL,
+	original_created_at timestamptz NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	status text NOT NULL DEFAULT 'dead'
+		CHECK (status IN ('dead', 'redriven', 'discarded')),
+	status_changed_at timestamptz
+);
+COMMENT ON TABLE event_engine.event_dead_letters IS
+	'Deliveries given up, whole: an operator redrives or discards them.';
+CREATE INDEX event_dead_letters_subscriber_idx
+	ON event_engine.event_dead_letters (subscriber, created_at);
+
+/*
+ * event_processing_log: one row per finished delivery, only for subscriptions
+ * with the option processing_log.
+ */
+CREATE TABLE event_engine.event_processing_log (
+	subscriber varchar(255) NOT NULL,
+	id uuid NOT NULL,
+	pattern varchar(255) NOT NULL,
+	outcome text NOT NULL CHECK (outcome IN ('delivered', 'failed', 'dead')),
+	attempt integer NOT NULL,
+	error_message text,
+	started_at timestamptz NOT NULL,
+	finished_at timestamptz NOT NULL
+);
+COMMENT ON TABLE event_engine.event_processing_log IS
+	'Finished deliveries of subscriptions that ask for a log.';
+CREATE INDEX event_processing_log_id_idx
+	ON event_engine.event_processing_log (id);

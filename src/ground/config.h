@@ -1,0 +1,52 @@
+/*
+ * config.h
+ *	  Settings (GUCs event_engine.*).
+ */
+#ifndef EE_CONFIG_H
+#define EE_CONFIG_H
+
+#include "postgres.h"
+
+/* registry */
+extern bool ee_config_registry_allow_draft;
+
+/* validation */
+extern bool ee_config_validation_enabled;
+extern bool ee_config_validation_assert_formats;
+
+/* store */
+extern int	ee_config_store_max_payload;	/* kilobytes */
+extern int	ee_config_store_partition_period;	/* enum EePartitionPeriod */
+extern int	ee_config_store_partitions_ahead;
+extern int	ee_config_store_deduplication_window;	/* seconds */
+extern int	ee_config_store_gin_indexes;	/* enum EeGinIndexes */
+extern int	ee_config_store_hop_limit;
+
+/* delivery */
+extern bool ee_config_delivery_enabled;
+extern int	ee_config_delivery_poll_interval;	/* milliseconds */
+extern int	ee_config_delivery_batch_time;	/* milliseconds */
+
+/* worker */
+extern int	ee_config_worker_slots;
+extern int	ee_config_worker_launch_interval;	/* milliseconds */
+extern int	ee_config_worker_idle_timeout;	/* milliseconds */
+
+typedef enum EePartitionPeriod
+{
+	EE_PERIOD_HOUR,
+	EE_PERIOD_DAY,
+	EE_PERIOD_WEEK,
+	EE_PERIOD_MONTH
+} EePartitionPeriod;
+
+typedef enum EeGinIndexes
+{
+	EE_GIN_OFF,					/* never */
+	EE_GIN_SEALED,				/* once a partition takes no more rows */
+	EE_GIN_IMMEDIATE			/* from its first row on */
+} EeGinIndexes;
+
+extern void ee_config_init(void);
+
+#endif							/* EE_CONFIG_H */

@@ -1,0 +1,48 @@
+/*
+ * extension.h
+ *	  Is the extension there, and where are its objects?
+ */
+#ifndef EE_EXTENSION_H
+#define EE_EXTENSION_H
+
+#include "postgres.h"
+
+/* Relations of schema event_engine whose OIDs are remembered. */
+typedef enum EeRelation
+{
+	EE_REL_EVENTS,
+	EE_REL_EVENT_SEQ,
+	EE_REL_EVENT_PARTITIONS,
+	EE_REL_EVENT_KEYS,
+	EE_REL_EVENT_LOG_STATE,
+	EE_REL_EVENT_MILESTONES,
+	EE_REL_EVENT_DEFINITIONS,
+	EE_REL_EVENT_DEFINITION_VERSIONS,
+	EE_REL_EVENT_SCHEMAS,
+	EE_REL_SUBSCRIPTIONS,
+	EE_REL_SUBSCRIPTION_CURSORS,
+	EE_REL_SUBSCRIPTION_CURSOR_MOVES,
+	EE_REL_DELIVERIES,
+	EE_REL_EVENT_LEASES,
+	EE_REL_EVENT_DEAD_LETTERS,
+	EE_REL_EVENT_PROCESSING_LOG,
+	EE_N_RELATIONS
+} EeRelation;
+
+/* OID of the extension in this database, or InvalidOid; needs a transaction. */
+extern Oid	ee_extension_oid(void);
+
+/* OID of a relation; raises an error with a hint when it is missing. */
+extern Oid	ee_extension_relid(EeRelation relation);
+
+/* OID of type event_engine.event, and of its array. */
+extern Oid	ee_extension_event_type(void);
+extern Oid	ee_extension_event_array_type(void);
+
+/* OID of a label of enum event_engine.event_priority. */
+extern Oid	ee_extension_priority(const char *label);
+
+/* Is this one of our relations that a reader of configuration must watch? */
+extern bool ee_extension_is_relation(Oid relid, EeRelation relation);
+
+#endif							/* EE_EXTENSION_H */

@@ -1,0 +1,35 @@
+/*
+ * match.h
+ *	  Does a subscription want an event?
+ *
+ * A matcher is compiled from the columns match, filter_path and filters of a
+ * subscription and knows no tables.
+ */
+#ifndef EE_MATCH_H
+#define EE_MATCH_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+#include "ground/envelope.h"
+
+typedef struct EeMatcher EeMatcher;
+
+/* Compile into CurrentMemoryContext; raises INVALID_PATTERN, INVALID_FILTER. */
+extern EeMatcher *ee_match_compile(Jsonb *match, const char *filter_path,
+								   Jsonb *filters);
+
+/* Could an event of this pattern be wanted?  Looks at the name only. */
+extern bool ee_match_pattern(EeMatcher *matcher, const char *pattern, int len);
+
+/* Is a wanted pattern enough, or must the event be looked at? */
+extern bool ee_match_needs_content(const EeMatcher *matcher);
+
+/*
+ * Is this event wanted?  A filter that raises an error raises it here: the
+ * caller counts it as an error of the subscription.
+ */
+extern bool ee_match_event(EeMatcher *matcher, const EeEvent *event);
+
+#endif							/* EE_MATCH_H */

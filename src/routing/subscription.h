@@ -1,0 +1,61 @@
+/*
+ * subscription.h
+ *	  A subscription as its row in event_engine.subscriptions says.
+ */
+#ifndef EE_SUBSCRIPTION_H
+#define EE_SUBSCRIPTION_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/uuid.h"
+
+#include "routing/match.h"
+
+typedef enum EeSubscriptionKind
+{
+	EE_SUBSCRIPTION_HANDLER,
+	EE_SUBSCRIPTION_PULL,
+	EE_SUBSCRIPTION_NOTIFY
+} EeSubscriptionKind;
+
+typedef enum EeSubscriptionStatus
+{
+	EE_SUBSCRIPTION_ACTIVE,
+	EE_SUBSCRIPTION_PAUSED,
+	EE_SUBSCRIPTION_BROKEN
+} EeSubscriptionStatus;
+
+typedef struct EeSubscription
+{
+	int32		number;
+	pg_uuid_t	id;
+	char	   *subscriber;
+	Oid			owner;
+	EeSubscriptionKind kind;
+	EeSubscriptionStatus status;
+	char	   *handler;		/* signature, kind handler */
+	char	   *channel;		/* kind notify */
+	EeMatcher  *matcher;
+
+	/* options */
+	int			batch_size;		/* events a transaction */
+	int			max_attempts;	/* then a dead letter */
+	int64		backoff_ms;		/* before the second attempt */
+	double		backoff_factor; /* each further attempt waits so much longer */
+	int64		backoff_max_ms;
+	double		jitter;			/* 0..1: share of the wait that is random */
+	int			timeout_ms;		/* of one call of the handler; 0: none */
+	bool		processing_log;
+} EeSubscription;
+
+/*
+ * The subscriptions of a role (InvalidOid: of every role), in order of
+ * number, in CurrentMemoryContext.  Reads with the active snapshot.
+ */
+extern List *ee_subscription_load_all(Oid owner);
+
+/* One by its unique name, or NULL. */
+extern EeSubscription *ee_subscription_load(const char *subscriber);
+
+#endif							/* EE_SUBSCRIPTION_H */
