@@ -11,6 +11,7 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "parser/parse_type.h"
 
 #if PG_VERSION_NUM < 150000
 #error "event_engine needs PostgreSQL 15 or newer"
@@ -35,6 +36,15 @@ extern PGDLLEXPORT void _PG_init(void);
 #else
 #define EE_BYPASS_ROLE_LOGIN_CHECK	0
 #define EE_NOLOGIN_WORKERS			false
+#endif
+
+/* the name of a type, as OID and type modifier; raises when there is none */
+#if PG_VERSION_NUM >= 160000
+#define ee_parse_type(name, oid, typmod) \
+	((void) parseTypeString(name, oid, typmod, NULL))
+#else
+#define ee_parse_type(name, oid, typmod) \
+	parseTypeString(name, oid, typmod, false)
 #endif
 
 #endif							/* EE_COMPAT_H */

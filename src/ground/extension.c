@@ -1,0 +1,252 @@
+/*
+ * extension.c
+ *	  Is the extension there, and where are its objects?
+ *
+ * Promises that an OID is remembered for as long as it is right: DROP
+ * EXTENSION and CREATE EXTENSION, in this session or another, committed or
+ * rolled back, are noticed through invalidate.c.  That something is missing
+ * is never remembered.
+ *
+ * A schema named event_engine that is not the extension's is not ours, and
+ * nothing in it is ever touched.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "ground/errors.h"
+#include "ground/extension.h"
+#include "ground/invalidate.h"
+
+#define EXTENSION_NAME	"event_engine"
+#define SCHEMA_NAME		"event_engine"
+#define N_PRIORITIES	4
+
+typedef struct KnownRelation
+{
+	Oid			relid;
+	uint64		generation;		/* of the relation, when looked up */
+} KnownRelation;
+
+typedef struct KnownPriority
+{
+	char		label[NAMEDATALEN];
+	Oid			oid;
+} KnownPriority;
+
+static void refresh(void);
+static void require_extension(void);
+static Oid	lookup_type(const char *name);
+
+static const char *const relation_names[EE_N_RELATIONS] = {
+	[EE_REL_EVENTS] = "events",
+	[EE_REL_EVENT_SEQ] = "event_seq",
+	[EE_REL_EVENT_PARTITIONS] = "event_partitions",
+	[EE_REL_EVENT_KEYS] = "event_keys",
+	[EE_REL_EVENT_LOG_STATE] = "event_log_state",
+	[EE_REL_EVENT_MILESTONES] = "event_milestones",
+	[EE_REL_EVENT_DEFINITIONS] = "event_definitions",
+	[EE_REL_EVENT_DEFINITION_VERSIONS] = "event_definition_versions",
+	[EE_REL_EVENT_SCHEMAS] = "event_schemas",
+	[EE_REL_SUBSCRIPTIONS] = "subscriptions",
+	[EE_REL_SUBSCRIPTION_CURSORS] = "subscription_cursors",
+	[EE_REL_SUBSCRIPTION_CURSOR_MOVES] = "subscription_cursor_moves",
+	[EE_REL_DELIVERIES] = "deliveries",
+	[EE_REL_EVENT_LEASES] = "event_leases",
+	[EE_REL_EVENT_DEAD_LETTERS] = "event_dead_letters",
+	[EE_REL_EVENT_PROCESSING_LOG] = "event_processing_log",
+};
+
+/*
+ * What is remembered, under this value of ee_invalidate_objects_generation();
+ * 0 when nothing is.  A relation's OID survives a change of the extension
+ * here, so that changes of that relation are still noticed; its generation
+ * is what tells whether it is right.
+ */
+static uint64 known_generation = 0;
+static Oid	known_extension = InvalidOid;
+static Oid	known_schema = InvalidOid;
+static Oid	known_event = InvalidOid;
+static Oid	known_event_array = InvalidOid;
+static KnownPriority known_priorities[N_PRIORITIES];
+static KnownRelation known_relations[EE_N_RELATIONS];
+
+Oid
+ee_extension_oid(void)
+{
+	refresh();
+	return known_extension;
+}
+
+Oid
+ee_extension_relid(EeRelation relation)
+{
+	KnownRelation *known = &known_relations[relation];
+	uint64		generation;
+	Oid			relid;
+
+	Assert(relation >= 0 && relation < EE_N_RELATIONS);
+
+	if (likely(known->generation == ee_invalidate_generation(relation) &&
+			   known_generation == ee_invalidate_objects_generation()))
+		return known->relid;
+
+	require_extension();
+
+	/*
+	 * The generation is taken first: a change that arrives during the lookup
+	 * makes the next call look again.
+	 */
+	generation = ee_invalidate_generation(relation);
+	relid = get_relname_relid(relation_names[relation], known_schema);
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_VERSION_MISMATCH),
+				 errmsg("relation \"%s.%s\" does not exist",
+						SCHEMA_NAME, relation_names[relation]),
+				 errdetail("The library is version %s; the extension in this database is of another version.",
+						   EE_VERSION),
+				 errhint("Run ALTER EXTENSION %s UPDATE.", EXTENSION_NAME)));
+	known->relid = relid;
+	known->generation = generation;
+
+	return relid;
+}
+
+Oid
+ee_extension_event_type(void)
+{
+	require_extension();
+	if (!OidIsValid(known_event))
+		known_event = lookup_type("event");
+	return known_event;
+}
+
+Oid
+ee_extension_event_array_type(void)
+{
+	Oid			event = ee_extension_event_type();
+
+	if (!OidIsValid(known_event_array))
+	{
+		known_event_array = get_array_type(event);
+		if (!OidIsValid(known_event_array))
+			elog(ERROR, "type %s.event has no array type", SCHEMA_NAME);
+	}
+	return known_event_array;
+}
+
+Oid
+ee_extension_priority(const char *label)
+{
+	int			i;
+	Oid			oid;
+
+	require_extension();
+
+	for (i = 0; i < N_PRIORITIES && OidIsValid(known_priorities[i].oid); i++)
+	{
+		if (strcmp(known_priorities[i].label, label) == 0)
+			return known_priorities[i].oid;
+	}
+
+	oid = strlen(label) >= NAMEDATALEN ? InvalidOid :
+		GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
+						ObjectIdGetDatum(lookup_type("event_priority")),
+						CStringGetDatum(label));
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown priority \"%s\"", label),
+				 errhint("A priority is one of critical, high, normal, low.")));
+	if (i < N_PRIORITIES)
+	{
+		strlcpy(known_priorities[i].label, label, NAMEDATALEN);
+		known_priorities[i].oid = oid;
+	}
+
+	return oid;
+}
+
+/* Called by callbacks: looks at what is remembered and nowhere else. */
+bool
+ee_extension_is_relation(Oid relid, EeRelation relation)
+{
+	return OidIsValid(relid) && known_relations[relation].relid == relid;
+}
+
+/*
+ * Make what is remembered right: look for the extension and its schema if
+ * they may have changed since.  Leaves known_extension invalid when there is
+ * none.
+ */
+static void
+refresh(void)
+{
+	uint64		generation;
+	Oid			extension;
+	Oid			schema;
+
+	Assert(IsTransactionState());
+
+	ee_invalidate_init();
+	generation = ee_invalidate_objects_generation();
+	if (known_generation == generation && OidIsValid(known_extension))
+		return;
+
+	known_generation = 0;
+	known_extension = InvalidOid;
+	known_schema = InvalidOid;
+	known_event = InvalidOid;
+	known_event_array = InvalidOid;
+	memset(known_priorities, 0, sizeof(known_priorities));
+
+	extension = get_extension_oid(EXTENSION_NAME, true);
+	if (!OidIsValid(extension))
+		return;
+	schema = get_namespace_oid(SCHEMA_NAME, true);
+	if (!OidIsValid(schema) ||
+		getExtensionOfObject(NamespaceRelationId, schema) != extension)
+		return;
+
+	ee_invalidate_watch_schema(GetSysCacheHashValue1(NAMESPACEOID,
+													 ObjectIdGetDatum(schema)));
+	known_extension = extension;
+	known_schema = schema;
+	known_generation = generation;
+}
+
+static void
+require_extension(void)
+{
+	refresh();
+	if (!OidIsValid(known_extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" is not installed in this database",
+						EXTENSION_NAME),
+				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
+}
+
+static Oid
+lookup_type(const char *name)
+{
+	Oid			oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+									  CStringGetDatum(name),
+									  ObjectIdGetDatum(known_schema));
+
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_VERSION_MISMATCH),
+				 errmsg("type \"%s.%s\" does not exist", SCHEMA_NAME, name),
+				 errhint("Run ALTER EXTENSION %s UPDATE.", EXTENSION_NAME)));
+	return oid;
+}

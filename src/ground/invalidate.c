@@ -1,0 +1,124 @@
+/*
+ * invalidate.c
+ *	  One callback for every cache of the library, flags out.
+ *
+ * Promises that a change of a watched relation of ours, of the extension or of
+ * its schema is counted in each backend before that backend can rely on what
+ * it remembers, and that the callbacks do nothing but count: they run in the
+ * middle of anything, outside of transactions and in those that failed.
+ *
+ * Leaves to each cache what to do about it, and when.
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "ground/errors.h"
+#include "ground/invalidate.h"
+
+static void relation_changed(Datum arg, Oid relid);
+static void schema_changed(Datum arg, int cacheid, uint32 hash);
+
+static uint64 generations[EE_N_RELATIONS];
+static uint64 objects_generation = 1;
+static uint32 schema_hash = 0;	/* 0: our schema has not been looked up */
+static bool initialised = false;
+
+PG_FUNCTION_INFO_V1(ee_sql_announce_change);
+
+void
+ee_invalidate_init(void)
+{
+	int			i;
+
+	if (initialised)
+		return;
+
+	for (i = 0; i < EE_N_RELATIONS; i++)
+		generations[i] = 1;
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, (Datum) 0);
+	initialised = true;
+}
+
+uint64
+ee_invalidate_watch(EeRelation relation)
+{
+	(void) ee_extension_relid(relation);
+	return generations[relation];
+}
+
+uint64
+ee_invalidate_generation(EeRelation relation)
+{
+	if (unlikely(!initialised))
+		ee_invalidate_init();
+	return generations[relation];
+}
+
+uint64
+ee_invalidate_objects_generation(void)
+{
+	return objects_generation;
+}
+
+void
+ee_invalidate_announce(EeRelation relation)
+{
+	CacheInvalidateRelcacheByRelid(ee_extension_relid(relation));
+}
+
+void
+ee_invalidate_watch_schema(uint32 hash)
+{
+	schema_hash = hash;
+}
+
+/*
+ * Trigger of the tables that are cached: whoever changes them, the registry's
+ * functions, an administrator's UPDATE or a restore, every backend hears of
+ * it when the change commits.
+ */
+Datum
+ee_sql_announce_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("announce_change() must be called by an AFTER trigger")));
+
+	CacheInvalidateRelcache(trigger->tg_relation);
+
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * A relation changed, or all of them did (InvalidOid).  A relation that was
+ * never looked up is not known here, and nobody has read it.
+ */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	int			i;
+
+	for (i = 0; i < EE_N_RELATIONS; i++)
+	{
+		if (!OidIsValid(relid) || ee_extension_is_relation(relid, i))
+			generations[i]++;
+	}
+}
+
+/* A schema changed; only ours is of interest, or a reset of all caches. */
+static void
+schema_changed(Datum arg, int cacheid, uint32 hash)
+{
+	if (hash == 0 || hash == schema_hash)
+		objects_generation++;
+}
