@@ -7,7 +7,9 @@ MODULE_big = event_engine
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 PGFILEDESC = "event_engine - event processing inside PostgreSQL"
 
-SQL_PIECES = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
+# in order of number, and the state of a room before its api
+SQL_PIECES = $(subst _0state,_state,$(sort $(subst _state,_0state,\
+	$(wildcard sql/[0-9][0-9]_*.sql))))
 SQL_SCRIPT = sql/event_engine--$(EXTVERSION).sql
 DATA_built = $(SQL_SCRIPT)
 
