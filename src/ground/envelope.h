@@ -53,9 +53,54 @@ typedef struct EeEvent
 #define EE_EVENT_IS_NULL(ev, attr)	((ev)->nulls[(attr) - 1])
 
 /*
+ * Members of the envelope, in the order in which jsonb keeps its keys: by
+ * length, then bytewise.
+ */
+typedef enum EeEnvelopeField
+{
+	EE_ENVELOPE_ID,
+	EE_ENVELOPE_SEQ,
+	EE_ENVELOPE_SOURCE,
+	EE_ENVELOPE_EVENT_ID,
+	EE_ENVELOPE_PATTERN,
+	EE_ENVELOPE_PAYLOAD,
+	EE_ENVELOPE_VERSION,
+	EE_ENVELOPE_METADATA,
+	EE_ENVELOPE_PRIORITY,
+	EE_ENVELOPE_CREATED_AT,
+	EE_ENVELOPE_CREATED_BY,
+	EE_ENVELOPE_DELIVER_AT,
+	EE_ENVELOPE_TIMESTAMP,
+	EE_ENVELOPE_PARTITION_KEY,
+	EE_ENVELOPE_AGGREGATE_TYPE,
+	EE_ENVELOPE_AGGREGATE_VERSION
+} EeEnvelopeField;
+
+#define EE_ENVELOPE_NFIELDS	(EE_ENVELOPE_AGGREGATE_VERSION + 1)
+
+/*
  * The envelope {eventId, pattern, version, source, timestamp, payload,
  * metadata, ...} of an event, in CurrentMemoryContext.
  */
 extern Jsonb *ee_envelope_to_jsonb(const EeEvent *event);
+
+/* The member of that name (EeEnvelopeField), or -1. */
+extern int	ee_envelope_field_by_name(const char *name, int len);
+
+/* The names of all members, for hints: "a, b, c". */
+extern char *ee_envelope_field_names(void);
+
+/*
+ * The value of one member, without an envelope: false when it is absent.
+ * What had to be detoasted or formatted is in CurrentMemoryContext.
+ */
+extern bool ee_envelope_value(const EeEvent *event, EeEnvelopeField field,
+							  JsonbValue *value);
+
+/*
+ * Take a value of type event_engine.event apart.  The struct points into the
+ * datum, detoasted into CurrentMemoryContext where it had to be.
+ */
+extern void ee_envelope_deform(Datum event, EeEvent *result);
 
 #endif							/* EE_ENVELOPE_H */
