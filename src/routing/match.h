@@ -10,9 +10,11 @@
 
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
 #include "ground/envelope.h"
+#include "routing/pattern_trie.h"
 
 typedef struct EeMatcher EeMatcher;
 
@@ -31,5 +33,17 @@ extern bool ee_match_needs_content(const EeMatcher *matcher);
  * caller counts it as an error of the subscription.
  */
 extern bool ee_match_event(EeMatcher *matcher, const EeEvent *event);
+
+/* The same, slower, and says what matched or what did not. */
+extern bool ee_match_explain(EeMatcher *matcher, const EeEvent *event,
+							 StringInfo reason);
+
+/*
+ * Put the patterns of a matcher into a trie of many, under this payload.
+ * True if all of them could be: a regular expression cannot, whoever has one
+ * is asked by ee_match_pattern().
+ */
+extern bool ee_match_index(const EeMatcher *matcher, EePatternTrie *trie,
+						   int payload);
 
 #endif							/* EE_MATCH_H */

@@ -1,0 +1,31 @@
+/*
+ * filter.h
+ *	  The list form of a filter on the content of events:
+ *	  [{"field": ..., "operator": ..., "value": ...}, ...]
+ */
+#ifndef EE_FILTER_H
+#define EE_FILTER_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+
+#include "routing/filter_field.h"
+
+typedef struct EeFilter EeFilter;
+
+/*
+ * Compile into CurrentMemoryContext; raises INVALID_FILTER.  The container
+ * is copied.
+ */
+extern EeFilter *ee_filter_compile(const JsonbContainer *list);
+
+/*
+ * Do all terms hold?  Where one does not and why is given, what was expected
+ * and found is appended to it.
+ */
+extern bool ee_filter_match(const EeFilter *filter, EeFilterView *view,
+							StringInfo why);
+
+#endif							/* EE_FILTER_H */

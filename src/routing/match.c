@@ -1,0 +1,624 @@
+/*
+ * match.c
+ *	  Does a subscription want an event?
+ *
+ * An event is wanted when one of the patterns matches its name and the
+ * filters of that pattern hold, and the filters of the whole subscription
+ * hold as well.  What a name says is worked out once and remembered: per
+ * event of a running subscription the patterns cost one hash look-up.
+ *
+ * A matcher is for one user at a time: it has scratch memory, which is given
+ * back after each event.  Pure: knows no tables.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "regex/regex.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "ground/errors.h"
+#include "routing/filter.h"
+#include "routing/filter_path.h"
+#include "routing/match.h"
+
+#define MAX_PATTERN_LENGTH	255
+#define MAX_REGEX_LENGTH	500
+#define MAX_ENTRIES			10000
+#define MAX_REMEMBERED		4096	/* names */
+
+typedef enum EntryType
+{
+	ENTRY_EXACT,
+	ENTRY_WILDCARD,
+	ENTRY_PREFIX,
+	ENTRY_REGEX
+} EntryType;
+
+typedef struct Entry
+{
+	EntryType	type;
+	char	   *value;
+	int			len;
+	text	   *regex;			/* of a regular expression, as text */
+	EeFilter   *filter;			/* or NULL */
+} Entry;
+
+typedef struct NameKey
+{
+	const char *text;
+	int			len;
+} NameKey;
+
+/* What is known of a name: which entries match, as far as it matters. */
+typedef struct KnownName
+{
+	NameKey		key;
+	uint32		hash;
+	char		status;
+	bool		plain;			/* one without a filter matches */
+	int			n_filtered;
+	int		   *filtered;		/* else those with a filter that match */
+} KnownName;
+
+#define NAME_HASH(k) \
+	hash_bytes((const unsigned char *) (k).text, (k).len)
+#define NAME_EQUAL(a, b) \
+	((a).len == (b).len && memcmp((a).text, (b).text, (a).len) == 0)
+
+#define SH_PREFIX			names
+#define SH_ELEMENT_TYPE		KnownName
+#define SH_KEY_TYPE			NameKey
+#define SH_KEY				key
+#define SH_HASH_KEY(tb, k)	NAME_HASH(k)
+#define SH_EQUAL(tb, a, b)	NAME_EQUAL(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, e)	((e)->hash)
+#define SH_SCOPE			static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct EeMatcher
+{
+	MemoryContext context;
+	MemoryContext memory;		/* of remembered names; NULL: none yet */
+	MemoryContext scratch;		/* of one event */
+	int			n_entries;
+	Entry	   *entries;
+	EePatternTrie *trie;		/* all but regular expressions */
+	bool		has_regex;
+	bool		needs_content;
+	EeFilterPath *path;			/* or NULL */
+	EeFilter   *filter;			/* or NULL */
+	names_hash *names;
+};
+
+static void compile_entry(Entry *entry, JsonbValue *object, int index);
+static EntryType entry_type(JsonbContainer *object, int index);
+static void check_members(JsonbContainer *object, int index);
+static void check_value(const Entry *entry, int index);
+static void compile_regex(Entry *entry, int index);
+static void regex_error_callback(void *arg);
+static bool is_name(const char *value, int len, bool wildcards, bool prefix);
+static KnownName *remember(EeMatcher *matcher, const char *pattern, int len);
+static KnownName *work_out(EeMatcher *matcher, NameKey key);
+static bool regex_matches(const Entry *entry, const char *pattern, int len);
+static bool content_matches(EeMatcher *matcher, const KnownName *name,
+							EeFilterView *view);
+static void pattern_of(const EeEvent *event, const char **pattern, int *len);
+static bool explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
+					StringInfo reason);
+static void append_entry(StringInfo buf, const Entry *entry);
+
+static const char *const type_names[] = {
+	[ENTRY_EXACT] = "exact",
+	[ENTRY_WILDCARD] = "wildcard",
+	[ENTRY_PREFIX] = "prefix",
+	[ENTRY_REGEX] = "regex",
+};
+
+EeMatcher *
+ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
+{
+	EeMatcher  *matcher = palloc0(sizeof(EeMatcher));
+	int			n;
+	int			i;
+
+	if (!JB_ROOT_IS_ARRAY(match) || JB_ROOT_IS_SCALAR(match) ||
+		JB_ROOT_COUNT(match) == 0)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_PATTERN),
+				 errmsg("nothing to match"),
+				 errdetail("A match is an array of at least one object with type and value.")));
+	n = JB_ROOT_COUNT(match);
+	if (n > MAX_ENTRIES)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_PATTERN),
+				 errmsg("%d patterns are more than the %d allowed",
+						n, MAX_ENTRIES)));
+
+	matcher->context = CurrentMemoryContext;
+	matcher->n_entries = n;
+	matcher->entries = palloc0(sizeof(Entry) * n);
+	matcher->trie = ee_pattern_trie_create();
+	for (i = 0; i < n; i++)
+	{
+		Entry	   *entry = &matcher->entries[i];
+
+		compile_entry(entry,
+					  getIthJsonbValueFromContainer(&match->root, i), i);
+		matcher->has_regex |= entry->type == ENTRY_REGEX;
+		matcher->needs_content |= entry->filter != NULL;
+	}
+	(void) ee_match_index(matcher, matcher->trie, -1);
+
+	if (filter_path != NULL)
+		matcher->path = ee_filter_path_compile(filter_path);
+	if (filters != NULL)
+		matcher->filter = ee_filter_compile(&filters->root);
+	matcher->needs_content |= matcher->path != NULL ||
+		matcher->filter != NULL;
+
+	return matcher;
+}
+
+bool
+ee_match_pattern(EeMatcher *matcher, const char *pattern, int len)
+{
+	KnownName	   *name = remember(matcher, pattern, len);
+
+	return name->plain || name->n_filtered > 0;
+}
+
+bool
+ee_match_needs_content(const EeMatcher *matcher)
+{
+	return matcher->needs_content;
+}
+
+bool
+ee_match_event(EeMatcher *matcher, const EeEvent *event)
+{
+	const char *pattern;
+	int			len;
+	KnownName	   *name;
+	EeFilterView view;
+	MemoryContext old;
+	bool		result;
+
+	pattern_of(event, &pattern, &len);
+	name = remember(matcher, pattern, len);
+	if (!name->plain && name->n_filtered == 0)
+		return false;
+	if (!matcher->needs_content)
+		return true;
+
+	if (matcher->scratch == NULL)
+		matcher->scratch = AllocSetContextCreate(matcher->context,
+												 "event_engine matcher",
+												 ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(matcher->scratch);
+	ee_filter_field_view(&view, event);
+	result = content_matches(matcher, name, &view);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(matcher->scratch);
+
+	return result;
+}
+
+bool
+ee_match_explain(EeMatcher *matcher, const EeEvent *event, StringInfo reason)
+{
+	const char *pattern;
+	int			len;
+	EeFilterView view;
+
+	pattern_of(event, &pattern, &len);
+	ee_filter_field_view(&view, event);
+	return explain(matcher, remember(matcher, pattern, len), &view, reason);
+}
+
+bool
+ee_match_index(const EeMatcher *matcher, EePatternTrie *trie, int payload)
+{
+	bool		all = true;
+	int			i;
+
+	for (i = 0; i < matcher->n_entries; i++)
+	{
+		const Entry *entry = &matcher->entries[i];
+		EePatternKind kind = EE_PATTERN_EXACT;
+
+		switch (entry->type)
+		{
+			case ENTRY_EXACT:
+				kind = EE_PATTERN_EXACT;
+				break;
+			case ENTRY_WILDCARD:
+				kind = EE_PATTERN_WILDCARD;
+				break;
+			case ENTRY_PREFIX:
+				kind = EE_PATTERN_PREFIX;
+				break;
+			case ENTRY_REGEX:
+				all = false;
+				continue;
+		}
+
+		/* the matcher's own trie tells its entries apart */
+		ee_pattern_trie_add(trie, kind, entry->value, entry->len,
+							trie == matcher->trie ? i : payload);
+	}
+	return all;
+}
+
+static void
+compile_entry(Entry *entry, JsonbValue *object, int index)
+{
+	JsonbContainer *container;
+	JsonbValue	value;
+
+	if (object->type != jbvBinary ||
+		!JsonContainerIsObject(object->val.binary.data))
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_PATTERN),
+				 errmsg("invalid match at index %d", index),
+				 errdetail("A match is an object with type, value and optionally filters.")));
+	container = object->val.binary.data;
+	check_members(container, index);
+	entry->type = entry_type(container, index);
+
+	if (getKeyJsonValueFromContainer(container, "value", 5, &value) == NULL ||
+		value.type != jbvString)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_PATTERN),
+				 errmsg("invalid match at index %d", index),
+				 errdetail("Member \"value\" is missing or not a string.")));
+	entry->len = value.val.string.len;
+	entry->value = pnstrdup(value.val.string.val, entry->len);
+	check_value(entry, index);
+	if (entry->type == ENTRY_REGEX)
+		compile_regex(entry, index);
+
+	if (getKeyJsonValueFromContainer(container, "filters", 7, &value) != NULL)
+	{
+		if (value.type != jbvBinary)
+			ereport(ERROR,
+					(errcode(EE_ERRCODE_INVALID_FILTER),
+					 errmsg("invalid match at index %d", index),
+					 errdetail("Member \"filters\" is not an array.")));
+		if (JsonContainerSize(value.val.binary.data) > 0)
+			entry->filter = ee_filter_compile(value.val.binary.data);
+	}
+}
+
+static EntryType
+entry_type(JsonbContainer *object, int index)
+{
+	JsonbValue	value;
+	int			i;
+
+	if (getKeyJsonValueFromContainer(object, "type", 4, &value) != NULL &&
+		value.type == jbvString)
+	{
+		for (i = 0; i < lengthof(type_names); i++)
+		{
+			if (strlen(type_names[i]) == value.val.string.len &&
+				memcmp(type_names[i], value.val.string.val,
+					   value.val.string.len) == 0)
+				return (EntryType) i;
+		}
+	}
+	ereport(ERROR,
+			(errcode(EE_ERRCODE_INVALID_PATTERN),
+			 errmsg("invalid match at index %d", index),
+			 errdetail("Member \"type\" is missing or unknown."),
+			 errhint("A type is one of exact, wildcard, prefix, regex.")));
+	return ENTRY_EXACT;			/* keep the compiler quiet */
+}
+
+static void
+check_members(JsonbContainer *object, int index)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		char	   *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		if (strcmp(name, "type") != 0 && strcmp(name, "value") != 0 &&
+			strcmp(name, "filters") != 0)
+			ereport(ERROR,
+					(errcode(EE_ERRCODE_INVALID_PATTERN),
+					 errmsg("invalid match at index %d", index),
+					 errdetail("Unknown member \"%s\".", name),
+					 errhint("A match has the members type, value and filters.")));
+	}
+}
+
+static void
+check_value(const Entry *entry, int index)
+{
+	int			limit = entry->type == ENTRY_REGEX ? MAX_REGEX_LENGTH :
+		MAX_PATTERN_LENGTH;
+	const char *detail = NULL;
+
+	if (entry->len == 0 || entry->len > limit)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_PATTERN),
+				 errmsg("invalid %s pattern at index %d",
+						type_names[entry->type], index),
+				 errdetail("It must have 1 to %d bytes and has %d.",
+						   limit, entry->len)));
+
+	if (entry->type == ENTRY_EXACT &&
+		!is_name(entry->value, entry->len, false, false))
+		detail = "A name is letters, digits, \"_\" and \"-\", with \".\" or \":\" between segments.";
+	else if (entry->type == ENTRY_WILDCARD &&
+			 !is_name(entry->value, entry->len, true, false))
+		detail = "Between \".\" or \":\" stands a segment of letters, digits, \"_\" and \"-\", or \"*\" for any one segment, or \"#\" for any number of them.";
+	else if (entry->type == ENTRY_PREFIX &&
+			 !is_name(entry->value, entry->len, false, true))
+		detail = "A prefix is the beginning of a name: letters, digits, \"_\" and \"-\", with \".\" or \":\" between segments.";
+
+	if (detail != NULL)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_PATTERN),
+				 errmsg("invalid %s pattern \"%s\" at index %d",
+						type_names[entry->type], entry->value, index),
+				 errdetail("%s", detail)));
+}
+
+static void
+compile_regex(Entry *entry, int index)
+{
+	ErrorContextCallback context;
+
+	entry->regex = cstring_to_text_with_len(entry->value, entry->len);
+
+	context.callback = regex_error_callback;
+	context.arg = entry->value;
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+
+	(void) RE_compile_and_cache(entry->regex, REG_ADVANCED | REG_NOSUB,
+								C_COLLATION_OID);
+
+	error_context_stack = context.previous;
+}
+
+static void
+regex_error_callback(void *arg)
+{
+	if (geterrcode() == ERRCODE_INVALID_REGULAR_EXPRESSION)
+		errcode(EE_ERRCODE_INVALID_PATTERN);
+	errcontext("pattern \"%s\"", (char *) arg);
+}
+
+/*
+ * Segments of name characters, none empty (the last of a prefix may be); with
+ * wildcards a segment may be '*' or '#' alone.
+ */
+static bool
+is_name(const char *value, int len, bool wildcards, bool prefix)
+{
+	int			start = 0;
+	int			i;
+
+	for (i = 0; i <= len; i++)
+	{
+		char		c = i < len ? value[i] : '.';
+
+		if (c == '.' || c == ':')
+		{
+			if (i == start && !(prefix && i == len && i > 0))
+				return false;
+			start = i + 1;
+		}
+		else if (c == '*' || c == '#')
+		{
+			bool		alone = i == start &&
+				(i + 1 == len || value[i + 1] == '.' || value[i + 1] == ':');
+
+			if (!wildcards || !alone)
+				return false;
+		}
+		else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+				   (c >= '0' && c <= '9') || c == '_' || c == '-'))
+			return false;
+	}
+	return true;
+}
+
+/* What is known of a name, worked out if it is the first time. */
+static KnownName *
+remember(EeMatcher *matcher, const char *pattern, int len)
+{
+	NameKey		key;
+	KnownName	   *name;
+
+	key.text = pattern;
+	key.len = len;
+	if (likely(matcher->names != NULL))
+	{
+		name = names_lookup(matcher->names, key);
+		if (likely(name != NULL))
+			return name;
+	}
+	return work_out(matcher, key);
+}
+
+static KnownName *
+work_out(EeMatcher *matcher, NameKey key)
+{
+	MemoryContext old;
+	const int  *matches;
+	int			n_matches;
+	bool		plain = false;
+	int		   *filtered;
+	int			n_filtered = 0;
+	KnownName	   *name;
+	bool		found;
+	char	   *copy;
+	int			i;
+
+	/* forget everything rather than grow without bound */
+	if (matcher->names != NULL &&
+		matcher->names->members >= MAX_REMEMBERED)
+	{
+		matcher->names = NULL;
+		MemoryContextReset(matcher->memory);
+	}
+	if (matcher->names == NULL)
+	{
+		if (matcher->memory == NULL)
+			matcher->memory = AllocSetContextCreate(matcher->context,
+													"event_engine pattern names",
+													ALLOCSET_SMALL_SIZES);
+		matcher->names = names_create(matcher->memory, 16, NULL);
+	}
+
+	old = MemoryContextSwitchTo(matcher->memory);
+	matches = ee_pattern_trie_lookup(matcher->trie, key.text, key.len,
+									 &n_matches);
+	filtered = palloc(sizeof(int) * matcher->n_entries);
+	for (i = 0; i < n_matches; i++)
+	{
+		if (matcher->entries[matches[i]].filter == NULL)
+			plain = true;
+		else
+			filtered[n_filtered++] = matches[i];
+	}
+	for (i = 0; matcher->has_regex && i < matcher->n_entries; i++)
+	{
+		const Entry *entry = &matcher->entries[i];
+
+		if (entry->type != ENTRY_REGEX ||
+			!regex_matches(entry, key.text, key.len))
+			continue;
+		if (entry->filter == NULL)
+			plain = true;
+		else
+			filtered[n_filtered++] = i;
+	}
+
+	/* entered last: a regular expression may be interrupted */
+	copy = palloc(Max(key.len, 1));
+	memcpy(copy, key.text, key.len);
+	key.text = copy;
+	name = names_insert(matcher->names, key, &found);
+	Assert(!found);
+	name->plain = plain;
+	name->n_filtered = plain ? 0 : n_filtered;
+	name->filtered = filtered;
+	if (name->n_filtered == 0)
+	{
+		pfree(filtered);
+		name->filtered = NULL;
+	}
+	MemoryContextSwitchTo(old);
+
+	return name;
+}
+
+static bool
+regex_matches(const Entry *entry, const char *pattern, int len)
+{
+	return RE_compile_and_execute(entry->regex, unconstify(char *, pattern),
+								  len, REG_ADVANCED | REG_NOSUB,
+								  C_COLLATION_OID, 0, NULL);
+}
+
+/* The cheap filters first: an envelope is built only if they hold. */
+static bool
+content_matches(EeMatcher *matcher, const KnownName *name, EeFilterView *view)
+{
+	bool		wanted = name->plain;
+	int			i;
+
+	for (i = 0; !wanted && i < name->n_filtered; i++)
+		wanted = ee_filter_match(matcher->entries[name->filtered[i]].filter,
+								 view, NULL);
+
+	return wanted &&
+		(matcher->filter == NULL ||
+		 ee_filter_match(matcher->filter, view, NULL)) &&
+		(matcher->path == NULL ||
+		 ee_filter_path_match(matcher->path, view));
+}
+
+static void
+pattern_of(const EeEvent *event, const char **pattern, int *len)
+{
+	struct varlena *text;
+
+	Assert(!EE_EVENT_IS_NULL(event, EE_EVENT_PATTERN));
+	text = PG_DETOAST_DATUM_PACKED(EE_EVENT_VALUE(event, EE_EVENT_PATTERN));
+	*pattern = VARDATA_ANY(text);
+	*len = VARSIZE_ANY_EXHDR(text);
+}
+
+/* In the order of content_matches(). */
+static bool
+explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
+		StringInfo reason)
+{
+	bool		wanted = name->plain;
+	int			i;
+
+	if (!name->plain && name->n_filtered == 0)
+	{
+		appendStringInfoString(reason, "no pattern matches: ");
+		for (i = 0; i < matcher->n_entries && i < 5; i++)
+		{
+			if (i > 0)
+				appendStringInfoString(reason, ", ");
+			append_entry(reason, &matcher->entries[i]);
+		}
+		if (matcher->n_entries > 5)
+			appendStringInfo(reason, " and %d more", matcher->n_entries - 5);
+		return false;
+	}
+
+	for (i = 0; !wanted && i < name->n_filtered; i++)
+	{
+		const Entry *entry = &matcher->entries[name->filtered[i]];
+		int			start = reason->len;
+
+		if (start > 0)
+			appendStringInfoString(reason, "; ");
+		append_entry(reason, entry);
+		appendStringInfoString(reason, " matches, but ");
+		wanted = ee_filter_match(entry->filter, view, reason);
+		if (wanted)
+			resetStringInfo(reason);
+	}
+	if (!wanted)
+		return false;
+
+	if (matcher->filter != NULL &&
+		!ee_filter_match(matcher->filter, view, reason))
+		return false;
+	if (matcher->path != NULL && !ee_filter_path_match(matcher->path, view))
+	{
+		appendStringInfo(reason, "filter path does not hold: %s",
+						 ee_filter_path_text(matcher->path));
+		return false;
+	}
+	appendStringInfoString(reason, "matches");
+	return true;
+}
+
+static void
+append_entry(StringInfo buf, const Entry *entry)
+{
+	appendStringInfo(buf, "%s \"%s\"", type_names[entry->type], entry->value);
+}
