@@ -44,3 +44,14 @@ CREATE TABLE event_engine.subscriptions (
 );
 COMMENT ON TABLE event_engine.subscriptions IS
 	'Who wants which events, and how they are delivered.';
+
+/* Caches of subscriptions hear of every change, by whomever. */
+CREATE TRIGGER announce_change AFTER INSERT OR UPDATE OR DELETE
+	ON event_engine.subscriptions FOR EACH ROW
+	EXECUTE FUNCTION event_engine.announce_change();
+CREATE TRIGGER announce_truncate AFTER TRUNCATE
+	ON event_engine.subscriptions FOR EACH STATEMENT
+	EXECUTE FUNCTION event_engine.announce_change();
+ALTER TABLE event_engine.subscriptions
+	ENABLE ALWAYS TRIGGER announce_change,
+	ENABLE ALWAYS TRIGGER announce_truncate;

@@ -1,0 +1,764 @@
+/* ------------------------------------------------------------------------
+ * Routing: subscribe, and explain who gets what.
+ *
+ * The public functions that change subscriptions are faces in C: they call
+ * the definer function of the same name with _as, which does the work, and
+ * tell it the caller's role.  Those are open to nobody (see the end).
+ * ------------------------------------------------------------------------ */
+
+CREATE FUNCTION event_engine.event_envelope(event event_engine.event)
+	RETURNS jsonb
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_event_envelope';
+COMMENT ON FUNCTION event_engine.event_envelope(event_engine.event) IS
+	'The event as the JSON envelope that handlers of jsonb and pulling clients see.';
+
+/* ---- What a definition may say ---- */
+
+CREATE FUNCTION event_engine.check_match(match jsonb, filter_path text,
+		filters jsonb)
+	RETURNS void
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_check_match';
+COMMENT ON FUNCTION event_engine.check_match(jsonb, text, jsonb) IS
+	'Raises what is wrong with patterns and filters of a subscription.';
+
+CREATE FUNCTION event_engine.event_matches(event event_engine.event,
+		match jsonb, filter_path text DEFAULT NULL, filters jsonb DEFAULT NULL)
+	RETURNS boolean
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_event_matches';
+COMMENT ON FUNCTION event_engine.event_matches(event_engine.event, jsonb, text, jsonb) IS
+	'Whether an event has one of the patterns and passes the filters.';
+
+CREATE FUNCTION event_engine.find_handler(handler text)
+	RETURNS regprocedure
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_find_handler';
+COMMENT ON FUNCTION event_engine.find_handler(text) IS
+	'The function meant by a handler''s name or signature, as the caller sees it.';
+
+/*
+ * The canonical form of what is matched.  patterns are exact names, or AMQP
+ * wildcards where they hold * or #; match is an object or an array of them.
+ */
+CREATE FUNCTION event_engine.subscription_match(patterns text[], match jsonb)
+	RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+RETURN COALESCE((SELECT jsonb_agg(jsonb_build_object(
+			'type', CASE WHEN p.pattern ~ '[*#]' THEN 'wildcard'
+				ELSE 'exact' END,
+			'value', p.pattern) ORDER BY p.position)
+		FROM unnest(patterns) WITH ORDINALITY AS p (pattern, position)), '[]')
+	|| CASE WHEN match IS NULL THEN '[]'
+		WHEN jsonb_typeof(match) = 'array' THEN match
+		ELSE jsonb_build_array(match) END;
+COMMENT ON FUNCTION event_engine.subscription_match(text[], jsonb) IS
+	'Patterns and match objects of a subscription in one list.';
+
+/* One option: its canonical name and value, checked. */
+CREATE FUNCTION event_engine.subscription_option(name text, value jsonb)
+	RETURNS jsonb
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	canonical CONSTANT text := CASE name
+		WHEN 'batchSize' THEN 'batch_size'
+		WHEN 'maxAttempts' THEN 'max_attempts'
+		WHEN 'backoffMs' THEN 'backoff_ms'
+		WHEN 'backoffFactor' THEN 'backoff_factor'
+		WHEN 'backoffMaxMs' THEN 'backoff_max_ms'
+		WHEN 'maxBackoffMs' THEN 'backoff_max_ms'
+		WHEN 'exponentialBackoff' THEN 'exponential_backoff'
+		WHEN 'timeout' THEN 'timeout_ms'
+		WHEN 'timeoutMs' THEN 'timeout_ms'
+		WHEN 'processingLog' THEN 'processing_log'
+		WHEN 'deliveryGuarantee' THEN 'delivery_guarantee'
+		WHEN 'idempotencyKey' THEN 'idempotency_key'
+		ELSE name END;
+	type CONSTANT text := jsonb_typeof(value);
+	whole boolean := true;
+	lower numeric;
+	upper numeric;
+	expected text;
+BEGIN
+	CASE canonical
+		WHEN 'batch_size' THEN lower := 1; upper := 100000;
+		WHEN 'max_attempts' THEN lower := 1; upper := 1000;
+		WHEN 'backoff_ms' THEN lower := 0; upper := 86400000;
+		WHEN 'backoff_max_ms' THEN lower := 0; upper := 2592000000;
+		WHEN 'timeout_ms' THEN lower := 0; upper := 86400000;
+		WHEN 'backoff_factor' THEN lower := 1; upper := 100; whole := false;
+		WHEN 'jitter' THEN
+			IF type = 'boolean' THEN
+				RETURN jsonb_build_object('jitter',
+					CASE WHEN value::boolean THEN 0.2 ELSE 0 END);
+			END IF;
+			lower := 0; upper := 1; whole := false;
+		WHEN 'exponential_backoff' THEN
+			IF type = 'boolean' THEN
+				RETURN jsonb_build_object('backoff_factor',
+					CASE WHEN value::boolean THEN 2 ELSE 1 END);
+			END IF;
+			expected := 'true or false';
+		WHEN 'processing_log' THEN
+			IF type <> 'boolean' THEN
+				expected := 'true or false';
+			END IF;
+		WHEN 'start' THEN
+			IF type <> 'string' THEN
+				expected := '"now", "beginning" or a timestamp';
+			ELSIF value #>> '{}' NOT IN ('now', 'beginning') THEN
+				-- an error of its own where it is no timestamp
+				PERFORM (value #>> '{}')::timestamptz;
+			END IF;
+		WHEN 'delivery_guarantee' THEN
+			value := to_jsonb(replace(value #>> '{}', '-', '_'));
+			IF value #>> '{}' NOT IN ('at_most_once', 'at_least_once',
+					'exactly_once') THEN
+				expected := '"at_most_once", "at_least_once" or "exactly_once"';
+			END IF;
+		WHEN 'idempotency_key' THEN
+			IF type <> 'string' THEN
+				expected := 'a string';
+			END IF;
+		ELSE
+			RAISE EXCEPTION USING ERRCODE = 'VE304',
+				MESSAGE = format('unknown option "%s"', name),
+				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, start, delivery_guarantee, idempotency_key, filter, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
+	END CASE;
+
+	IF lower IS NOT NULL THEN
+		IF type <> 'number' OR value::numeric NOT BETWEEN lower AND upper
+			OR (whole AND value::numeric <> trunc(value::numeric)) THEN
+			expected := format('a%s number from %s to %s',
+				CASE WHEN whole THEN ' whole' ELSE '' END, lower, upper);
+		ELSE
+			value := to_jsonb(trim_scale(value::numeric));
+		END IF;
+	END IF;
+	IF expected IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = format('invalid value of option "%s"', name),
+			DETAIL = format('It must be %s and is %s.', expected, value);
+	END IF;
+	RETURN jsonb_build_object(canonical, value);
+END
+$$;
+COMMENT ON FUNCTION event_engine.subscription_option(text, jsonb) IS
+	'An option of a subscription under its canonical name, checked.';
+
+/*
+ * Options in snake_case or in the specification's camelCase, laid over base;
+ * without a base, over the defaults.
+ */
+CREATE FUNCTION event_engine.subscription_options(options jsonb,
+		base jsonb DEFAULT NULL)
+	RETURNS jsonb
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result jsonb := COALESCE(base, jsonb_build_object('batch_size', 1000,
+		'max_attempts', 5, 'backoff_ms', 1000, 'backoff_factor', 2,
+		'backoff_max_ms', 3600000, 'jitter', 0.2, 'timeout_ms', 30000,
+		'processing_log', false, 'start', 'now'));
+	policy jsonb := '{}';
+	option record;
+BEGIN
+	IF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = 'options must be a JSON object';
+	END IF;
+
+	policy := COALESCE(options -> 'retryPolicy', options -> 'retry_policy', '{}');
+	IF jsonb_typeof(policy) <> 'object' OR EXISTS (
+			SELECT FROM jsonb_object_keys(policy) AS k (name)
+			WHERE k.name NOT IN ('maxAttempts', 'max_attempts', 'backoffMs',
+				'backoff_ms', 'backoffFactor', 'backoff_factor',
+				'backoffMaxMs', 'maxBackoffMs', 'backoff_max_ms',
+				'exponentialBackoff', 'exponential_backoff', 'jitter')) THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = 'invalid value of option "retryPolicy"',
+			DETAIL = 'It must be an object with maxAttempts, backoffMs, exponentialBackoff, backoffFactor, maxBackoffMs, jitter.';
+	END IF;
+
+	FOR option IN
+		SELECT o.key, o.value FROM jsonb_each(policy) AS o
+		UNION ALL
+		SELECT o.key, o.value FROM jsonb_each(options) AS o
+		WHERE o.key NOT IN ('retryPolicy', 'retry_policy', 'filter')
+	LOOP
+		result := result
+			|| event_engine.subscription_option(option.key, option.value);
+	END LOOP;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION event_engine.subscription_options(jsonb, jsonb) IS
+	'Options of a subscription in canonical form, defaults filled in.';
+
+/* Raises what forbids a function as handler of a role's subscription. */
+CREATE FUNCTION event_engine.check_handler(owner oid, handler regprocedure)
+	RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	function record;
+	problem text;
+BEGIN
+	SELECT p.prokind, p.pronargs, p.proargtypes[0] AS argument, p.proretset,
+			n.nspname
+		INTO function
+		FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+		WHERE p.oid = handler;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE401',
+			MESSAGE = format('handler %s does not exist', handler);
+	END IF;
+
+	IF function.prokind <> 'f' THEN
+		problem := CASE function.prokind WHEN 'p' THEN 'It is a procedure.'
+			WHEN 'a' THEN 'It is an aggregate.'
+			ELSE 'It is a window function.' END;
+	ELSIF function.proretset THEN
+		problem := 'It returns a set.';
+	ELSIF function.pronargs <> 1 OR function.argument NOT IN
+		('event_engine.event'::regtype, 'event_engine.event[]'::regtype,
+		 'jsonb'::regtype) THEN
+		problem := 'A handler takes one argument, of type event_engine.event, event_engine.event[] or jsonb.';
+	ELSIF function.nspname LIKE 'pg\_temp\_%' THEN
+		problem := 'It is temporary: no other session can call it.';
+	END IF;
+	IF problem IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE401',
+			MESSAGE = format('function %s cannot be a handler', handler),
+			DETAIL = problem;
+	END IF;
+
+	IF NOT has_function_privilege(owner, handler, 'EXECUTE') THEN
+		RAISE EXCEPTION USING ERRCODE = '42501',
+			MESSAGE = format('permission denied for function %s', handler),
+			DETAIL = format('Role %s owns the subscription and would run it.',
+				owner::regrole);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION event_engine.check_handler(oid, regprocedure) IS
+	'Raises what forbids a function as handler of a role''s subscription.';
+
+/*
+ * A subscription as it would be stored: old with what is given laid over it.
+ * Null keeps what old has.  patterns and match are replaced together, filter
+ * and filters as well; an empty filter is none.
+ */
+CREATE FUNCTION event_engine.subscription_draft(old event_engine.subscriptions,
+		patterns text[], handler regprocedure, filter text, filters jsonb,
+		match jsonb, channel text, kind text, options jsonb)
+	RETURNS event_engine.subscriptions
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	draft event_engine.subscriptions := old;
+	problem text;
+	unknown text;
+BEGIN
+	IF patterns IS NOT NULL OR match IS NOT NULL OR draft.match IS NULL THEN
+		draft.patterns := COALESCE(patterns, '{}');
+		IF array_position(draft.patterns, NULL) IS NOT NULL THEN
+			RAISE EXCEPTION USING ERRCODE = 'VE301',
+				MESSAGE = 'a pattern must not be null';
+		END IF;
+		draft.match := event_engine.subscription_match(draft.patterns, match);
+	END IF;
+
+	-- the specification has the filter among the options
+	IF options ? 'filter' THEN
+		IF filter IS NOT NULL OR filters IS NOT NULL THEN
+			RAISE EXCEPTION USING ERRCODE = 'VE302',
+				MESSAGE = 'filter is given twice',
+				DETAIL = 'It is both a parameter and an option.';
+		END IF;
+		IF jsonb_typeof(options -> 'filter') = 'string' THEN
+			filter := options ->> 'filter';
+		ELSE
+			filters := options -> 'filter';
+		END IF;
+	END IF;
+	-- a list may be given as text
+	IF ltrim(filter, E' \t\n') LIKE '[%' THEN
+		IF filters IS NOT NULL THEN
+			RAISE EXCEPTION USING ERRCODE = 'VE302',
+				MESSAGE = 'filter is given twice',
+				DETAIL = 'Both filter and filters are lists.';
+		END IF;
+		filters := filter::jsonb;
+		filter := '';
+	END IF;
+	IF filter IS NOT NULL OR filters IS NOT NULL THEN
+		draft.filter_path := NULLIF(btrim(filter), '');
+		draft.filters := NULLIF(filters, '[]');
+	END IF;
+
+	draft.kind := COALESCE(kind, draft.kind,
+		CASE WHEN handler IS NOT NULL THEN 'handler'
+			WHEN channel IS NOT NULL THEN 'notify' ELSE 'pull' END);
+	draft.handler := COALESCE(handler::text, draft.handler);
+	draft.channel := COALESCE(channel, draft.channel);
+	draft.options := event_engine.subscription_options(
+		COALESCE(options, '{}'), draft.options);
+
+	problem := CASE
+		WHEN draft.kind NOT IN ('handler', 'pull', 'notify')
+			THEN format('There is no kind "%s".', draft.kind)
+		WHEN draft.kind = 'handler' AND draft.handler IS NULL
+			THEN 'Kind handler needs a handler.'
+		WHEN draft.kind <> 'handler' AND draft.handler IS NOT NULL
+			THEN format('Kind %s has no handler.', draft.kind)
+		WHEN draft.kind = 'notify' AND draft.channel IS NULL
+			THEN 'Kind notify needs a channel.'
+		WHEN draft.kind <> 'notify' AND draft.channel IS NOT NULL
+			THEN format('Kind %s has no channel.', draft.kind)
+		WHEN draft.channel = '' OR octet_length(draft.channel) > 63
+			THEN 'A channel has 1 to 63 bytes.'
+		WHEN draft.kind = 'notify' AND draft.options ->> 'delivery_guarantee'
+			IN ('at_least_once', 'exactly_once')
+			THEN 'Kind notify delivers at most once.'
+		END;
+	IF problem IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = format('invalid subscription "%s"', draft.subscriber),
+			DETAIL = problem,
+			HINT = 'A subscription is of kind handler (a function is called), notify (a channel is notified) or pull (clients call receive_events).';
+	END IF;
+
+	PERFORM event_engine.check_match(draft.match, draft.filter_path,
+		draft.filters);
+	SELECT m.entry ->> 'value' INTO unknown
+		FROM jsonb_array_elements(draft.match) AS m (entry)
+		WHERE m.entry ->> 'type' = 'exact'
+			AND NOT EXISTS (SELECT FROM event_engine.event_definitions AS d
+				WHERE d.pattern = m.entry ->> 'value')
+		LIMIT 1;
+	IF unknown IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE001',
+			MESSAGE = format('unknown event pattern "%s"', unknown),
+			DETAIL = 'An exact pattern must be registered before it is subscribed to.',
+			HINT = 'Register it with event_engine.register_event_definition(), or subscribe to a wildcard.';
+	END IF;
+
+	IF draft.kind = 'handler' THEN
+		PERFORM event_engine.check_handler(draft.owner,
+			draft.handler::regprocedure);
+	END IF;
+	IF draft.kind <> 'pull'
+		AND current_setting('server_version_num')::integer < 170000
+		AND NOT (SELECT r.rolcanlogin FROM pg_roles AS r
+			WHERE r.oid = draft.owner) THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = format('role %s may not log in and cannot have a worker',
+				draft.owner),
+			DETAIL = format('Subscriptions of kind %s are run by a worker as their owner; before PostgreSQL 17 that role must be allowed to log in.', draft.kind),
+			HINT = 'ALTER ROLE ... LOGIN, subscribe as another role, or subscribe without handler and channel and pull.';
+	END IF;
+	RETURN draft;
+END
+$$;
+COMMENT ON FUNCTION event_engine.subscription_draft(event_engine.subscriptions, text[], regprocedure, text, jsonb, jsonb, text, text, jsonb) IS
+	'A subscription as it would be stored, checked.';
+
+/*
+ * The subscription of that name, locked, if the caller may change it: its
+ * owner, members of that role, and superusers.
+ */
+CREATE FUNCTION event_engine.own_subscription(caller oid, subscriber text)
+	RETURNS event_engine.subscriptions
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	stored event_engine.subscriptions;
+BEGIN
+	SELECT s.* INTO stored FROM event_engine.subscriptions AS s
+		WHERE s.subscriber = own_subscription.subscriber
+		FOR UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE303',
+			MESSAGE = format('unknown subscription "%s"', subscriber);
+	END IF;
+	IF NOT pg_has_role(caller, stored.owner::oid, 'USAGE') THEN
+		RAISE EXCEPTION USING ERRCODE = '42501',
+			MESSAGE = format('must be owner of subscription "%s"', subscriber),
+			DETAIL = format('It belongs to role %s.', stored.owner);
+	END IF;
+	RETURN stored;
+END
+$$;
+COMMENT ON FUNCTION event_engine.own_subscription(oid, text) IS
+	'Locks a subscription that the caller may change.';
+
+/* ---- Subscribe ---- */
+
+CREATE FUNCTION event_engine.subscribe_as(caller oid, subscriber text,
+		patterns text[], handler regprocedure, filter text, filters jsonb,
+		match jsonb, channel text, kind text, options jsonb)
+	RETURNS uuid
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	draft event_engine.subscriptions;
+	stored event_engine.subscriptions;
+BEGIN
+	IF subscriber IS NULL OR subscriber = '' OR length(subscriber) > 255 THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = 'invalid name of a subscriber',
+			DETAIL = 'A name has 1 to 255 characters.';
+	END IF;
+	draft.subscriber := subscriber;
+	draft.owner := caller::regrole;
+	draft := event_engine.subscription_draft(draft, patterns, handler, filter,
+		filters, match, channel, kind, options);
+
+	INSERT INTO event_engine.subscriptions AS s (subscriber, owner, kind,
+			patterns, match, filter_path, filters, handler, channel, options)
+		VALUES (draft.subscriber, draft.owner, draft.kind, draft.patterns,
+			draft.match, draft.filter_path, draft.filters, draft.handler,
+			draft.channel, draft.options)
+		ON CONFLICT ON CONSTRAINT subscriptions_subscriber_key DO NOTHING
+		RETURNING s.* INTO stored;
+	IF FOUND THEN
+		PERFORM event_engine.start_cursor(stored.number,
+			stored.options ->> 'start');
+		RETURN stored.id;
+	END IF;
+
+	-- it exists: fine if it is the same
+	SELECT s.* INTO stored FROM event_engine.subscriptions AS s
+		WHERE s.subscriber = draft.subscriber;
+	IF (stored.owner, stored.kind, stored.patterns, stored.match,
+			stored.filter_path, stored.filters, stored.handler,
+			stored.channel, stored.options)
+		IS DISTINCT FROM
+		(draft.owner, draft.kind, draft.patterns, draft.match,
+			draft.filter_path, draft.filters, draft.handler,
+			draft.channel, draft.options) THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = format('subscription "%s" exists and is defined otherwise',
+				draft.subscriber),
+			HINT = 'Change it with event_engine.update_subscription(), which keeps its place in the log, or remove it with event_engine.unsubscribe().';
+	END IF;
+	RETURN stored.id;
+END
+$$;
+COMMENT ON FUNCTION event_engine.subscribe_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, text, jsonb) IS
+	'Does the work of subscribe() for the given role.';
+
+CREATE FUNCTION event_engine.subscribe(subscriber text, patterns text[],
+		handler regprocedure, filter text DEFAULT NULL,
+		filters jsonb DEFAULT NULL, match jsonb DEFAULT NULL,
+		channel text DEFAULT NULL, kind text DEFAULT NULL,
+		options jsonb DEFAULT '{}')
+	RETURNS uuid
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.subscribe(text, text[], regprocedure, text, jsonb, jsonb, text, text, jsonb) IS
+	'Subscribes to events; the same with the handler as text.';
+
+/*
+ * subscribe
+ *
+ *	subscriber	unique name
+ *	patterns	exact names, AMQP wildcards (* one segment, # any number)
+ *	handler		function called with each event, batch or envelope, as a name
+ *				or a signature; resolved by the caller's search path, which is
+ *				why that is not pinned here: all else is qualified
+ *	filter		SQL/JSON path predicate over the envelope, or a filter list
+ *				as text
+ *	filters		list of {"field", "operator", "value"}
+ *	match		{"type": "exact|wildcard|prefix|regex", "value", "filters"}, or
+ *				an array of them, beside patterns
+ *	channel		of NOTIFY
+ *	kind		handler | notify | pull; told from handler and channel
+ *	options		see subscription_options()
+ *
+ * Result: the id; the same definition again gives the same id.
+ * Writes: subscriptions, and the cursor.
+ */
+CREATE FUNCTION event_engine.subscribe(subscriber text,
+		patterns text[] DEFAULT '{}', handler text DEFAULT NULL,
+		filter text DEFAULT NULL, filters jsonb DEFAULT NULL,
+		match jsonb DEFAULT NULL, channel text DEFAULT NULL,
+		kind text DEFAULT NULL, options jsonb DEFAULT '{}')
+	RETURNS uuid
+	LANGUAGE sql AS $$
+	SELECT event_engine.subscribe(subscriber, patterns,
+		event_engine.find_handler(handler), filter, filters, match, channel,
+		kind, options)
+$$;
+COMMENT ON FUNCTION event_engine.subscribe(text, text[], text, text, jsonb, jsonb, text, text, jsonb) IS
+	'Subscribes to events: a function is called, a channel notified, or clients pull.';
+
+/* ---- Update: what is matched and how; the place in the log stays ---- */
+
+CREATE FUNCTION event_engine.update_subscription_as(caller oid,
+		subscriber text, patterns text[], handler regprocedure, filter text,
+		filters jsonb, match jsonb, channel text, options jsonb)
+	RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	old event_engine.subscriptions;
+	draft event_engine.subscriptions;
+BEGIN
+	old := event_engine.own_subscription(caller, subscriber);
+	IF options ? 'start' THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = 'option "start" cannot be changed',
+			HINT = 'Move the cursor with event_engine.seek_subscription().';
+	END IF;
+	draft := event_engine.subscription_draft(old, patterns, handler, filter,
+		filters, match, channel, NULL, options);
+
+	UPDATE event_engine.subscriptions AS s
+		SET patterns = draft.patterns, match = draft.match,
+			filter_path = draft.filter_path, filters = draft.filters,
+			handler = draft.handler, channel = draft.channel,
+			options = draft.options, updated_at = clock_timestamp()
+		WHERE s.number = old.number;
+END
+$$;
+COMMENT ON FUNCTION event_engine.update_subscription_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, jsonb) IS
+	'Does the work of update_subscription() for the given role.';
+
+CREATE FUNCTION event_engine.update_subscription(subscriber text,
+		patterns text[], handler regprocedure, filter text DEFAULT NULL,
+		filters jsonb DEFAULT NULL, match jsonb DEFAULT NULL,
+		channel text DEFAULT NULL, options jsonb DEFAULT NULL)
+	RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.update_subscription(text, text[], regprocedure, text, jsonb, jsonb, text, jsonb) IS
+	'Changes a subscription; the same with the handler as text.';
+
+/*
+ * Parameters as of subscribe(); null leaves things as they are.  patterns
+ * and match replace both, filter and filters likewise; filter '' removes the
+ * filter; options are laid over those that are set.
+ */
+CREATE FUNCTION event_engine.update_subscription(subscriber text,
+		patterns text[] DEFAULT NULL, handler text DEFAULT NULL,
+		filter text DEFAULT NULL, filters jsonb DEFAULT NULL,
+		match jsonb DEFAULT NULL, channel text DEFAULT NULL,
+		options jsonb DEFAULT NULL)
+	RETURNS void
+	LANGUAGE sql AS $$
+	SELECT event_engine.update_subscription(subscriber, patterns,
+		event_engine.find_handler(handler), filter, filters, match, channel,
+		options)
+$$;
+COMMENT ON FUNCTION event_engine.update_subscription(text, text[], text, text, jsonb, jsonb, text, jsonb) IS
+	'Changes what a subscription matches and how it is delivered, keeping its place in the log.';
+
+/* ---- Pause, resume, unsubscribe ---- */
+
+CREATE FUNCTION event_engine.pause_subscription_as(caller oid,
+		subscriber text, reason text)
+	RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	old event_engine.subscriptions;
+BEGIN
+	old := event_engine.own_subscription(caller, subscriber);
+	UPDATE event_engine.subscriptions AS s
+		SET status = 'paused', status_reason = reason,
+			updated_at = clock_timestamp()
+		WHERE s.number = old.number
+			AND (s.status, s.status_reason)
+				IS DISTINCT FROM ('paused', reason);
+END
+$$;
+COMMENT ON FUNCTION event_engine.pause_subscription_as(oid, text, text) IS
+	'Does the work of pause_subscription() for the given role.';
+
+CREATE FUNCTION event_engine.pause_subscription(subscriber text,
+		reason text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.pause_subscription(text, text) IS
+	'Stops delivery to a subscription; its events wait in the log.';
+
+CREATE FUNCTION event_engine.resume_subscription_as(caller oid,
+		subscriber text)
+	RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	old event_engine.subscriptions;
+BEGIN
+	old := event_engine.own_subscription(caller, subscriber);
+	IF old.kind = 'handler' THEN
+		IF to_regprocedure(old.handler) IS NULL THEN
+			RAISE EXCEPTION USING ERRCODE = 'VE401',
+				MESSAGE = format('handler %s does not exist', old.handler),
+				HINT = 'Create the function, or name another with event_engine.update_subscription().';
+		END IF;
+		PERFORM event_engine.check_handler(old.owner,
+			old.handler::regprocedure);
+	END IF;
+	UPDATE event_engine.subscriptions AS s
+		SET status = 'active', status_reason = NULL,
+			updated_at = clock_timestamp()
+		WHERE s.number = old.number AND s.status <> 'active';
+END
+$$;
+COMMENT ON FUNCTION event_engine.resume_subscription_as(oid, text) IS
+	'Does the work of resume_subscription() for the given role.';
+
+CREATE FUNCTION event_engine.resume_subscription(subscriber text)
+	RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.resume_subscription(text) IS
+	'Delivers to a paused or broken subscription again, from where it stands.';
+
+/*
+ * The lock is taken before the row: a batch that runs holds the lock, and
+ * may want the row.
+ */
+CREATE FUNCTION event_engine.unsubscribe_as(caller oid, subscriber text)
+	RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	wanted integer;
+	old event_engine.subscriptions;
+BEGIN
+	SELECT s.number INTO wanted FROM event_engine.subscriptions AS s
+		WHERE s.subscriber = unsubscribe_as.subscriber
+			AND pg_has_role(caller, s.owner::oid, 'USAGE');
+	IF FOUND THEN
+		PERFORM event_engine.lock_subscription(wanted);
+	END IF;
+	old := event_engine.own_subscription(caller, subscriber);
+
+	DELETE FROM event_engine.subscriptions AS s WHERE s.number = old.number;
+	DELETE FROM event_engine.event_leases AS l
+		WHERE l.subscription_number = old.number;
+	DELETE FROM event_engine.deliveries AS d
+		WHERE d.subscription_number = old.number;
+	DELETE FROM event_engine.subscription_cursor_moves AS m
+		WHERE m.subscription_number = old.number;
+	DELETE FROM event_engine.subscription_cursors AS c
+		WHERE c.subscription_number = old.number;
+END
+$$;
+COMMENT ON FUNCTION event_engine.unsubscribe_as(oid, text) IS
+	'Does the work of unsubscribe() for the given role.';
+
+CREATE FUNCTION event_engine.unsubscribe(subscriber text)
+	RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.unsubscribe(text) IS
+	'Removes a subscription with its cursor and its pending deliveries; dead letters stay.';
+
+CREATE VIEW event_engine.subscription_list AS
+	SELECT s.subscriber, s.kind, s.status, s.status_reason, s.owner, s.match,
+		s.filter_path, s.filters, s.handler, s.channel, s.options, s.id,
+		s.number, s.created_at, s.updated_at
+	FROM event_engine.subscriptions AS s;
+COMMENT ON VIEW event_engine.subscription_list IS
+	'The subscriptions: who, what, how.';
+
+/* ---- Explain and try ---- */
+
+CREATE FUNCTION event_engine.explain_match(event event_engine.event)
+	RETURNS TABLE (subscriber text, matches boolean, reason text)
+	LANGUAGE c STABLE STRICT
+	AS 'MODULE_PATHNAME', 'ee_sql_explain_match';
+COMMENT ON FUNCTION event_engine.explain_match(event_engine.event) IS
+	'Whom an event reaches, and why the others not.';
+
+/* An event that has not happened; times are now. */
+CREATE FUNCTION event_engine.match_event(pattern text, payload jsonb,
+		metadata jsonb DEFAULT '{}', source jsonb DEFAULT NULL)
+	RETURNS TABLE (subscriber text, matches boolean, reason text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+	SELECT m.subscriber, m.matches, m.reason
+	FROM event_engine.explain_match(ROW(gen_random_uuid(), NULL, pattern,
+		NULL, COALESCE(source, jsonb_build_object('type', 'external',
+			'id', current_user)), clock_timestamp(), payload,
+		COALESCE(metadata, '{}'), clock_timestamp(), NULL, NULL, NULL,
+		'normal', current_user, NULL, NULL, NULL)::event_engine.event) AS m
+$$;
+COMMENT ON FUNCTION event_engine.match_event(text, jsonb, jsonb, jsonb) IS
+	'Whom an event like this would reach, and why the others not.';
+
+CREATE FUNCTION event_engine.match_event(id uuid)
+	RETURNS TABLE (subscriber text, matches boolean, reason text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	event event_engine.event;
+BEGIN
+	SELECT e.* INTO event FROM event_engine.events AS e
+		WHERE e.id = match_event.id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE205',
+			MESSAGE = format('unknown event "%s"', id);
+	END IF;
+	RETURN QUERY SELECT m.subscriber, m.matches, m.reason
+		FROM event_engine.explain_match(event) AS m;
+END
+$$;
+COMMENT ON FUNCTION event_engine.match_event(uuid) IS
+	'Whom a stored event reaches, and why the others not.';
+
+/*
+ * Try patterns and filters on the newest events before subscribing.
+ *
+ *	matched, tested		how many of how many
+ *	examples			envelopes of the newest that matched
+ */
+CREATE FUNCTION event_engine.test_filter(patterns text[] DEFAULT '{}',
+		filter text DEFAULT NULL, filters jsonb DEFAULT NULL,
+		match jsonb DEFAULT NULL, max_events integer DEFAULT 1000,
+		max_examples integer DEFAULT 3,
+		OUT matched bigint, OUT tested bigint, OUT examples jsonb)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	wanted CONSTANT jsonb := NULLIF(
+		event_engine.subscription_match(patterns, match), '[]');
+BEGIN
+	IF ltrim(filter, E' \t\n') LIKE '[%' THEN
+		filters := filter::jsonb;
+		filter := NULL;
+	END IF;
+	WITH newest AS (
+		SELECT e.* FROM event_engine.events AS e
+		ORDER BY e.seq DESC LIMIT max_events
+	), tried AS (
+		SELECT n.seq, n::event_engine.event AS event,
+			event_engine.event_matches(n::event_engine.event,
+				COALESCE(wanted, '[{"type": "wildcard", "value": "#"}]'),
+				NULLIF(btrim(filter), ''), filters) AS matches
+		FROM (SELECT ROW(w.*)::event_engine.event AS n, w.seq
+			FROM newest AS w) AS n
+	)
+	SELECT count(*) FILTER (WHERE t.matches), count(*),
+			(SELECT COALESCE(jsonb_agg(event_engine.event_envelope(x.event)
+				ORDER BY x.seq DESC), '[]')
+			FROM (SELECT y.event, y.seq FROM tried AS y WHERE y.matches
+				ORDER BY y.seq DESC LIMIT max_examples) AS x)
+		INTO matched, tested, examples
+		FROM tried AS t;
+END
+$$;
+COMMENT ON FUNCTION event_engine.test_filter(text[], text, jsonb, jsonb, integer, integer) IS
+	'Tries patterns and filters on the newest events: how many match, and some of them.';
+
+REVOKE ALL ON FUNCTION
+	event_engine.subscribe_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, text, jsonb),
+	event_engine.update_subscription_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, jsonb),
+	event_engine.pause_subscription_as(oid, text, text),
+	event_engine.resume_subscription_as(oid, text),
+	event_engine.unsubscribe_as(oid, text)
+FROM PUBLIC;

@@ -1,0 +1,131 @@
+/*
+ * routing_cache.c
+ *	  What this backend knows of the subscriptions, and whom a pattern
+ *	  reaches.
+ *
+ * All patterns of all subscriptions are in one trie; only the subscriptions
+ * with regular expressions are asked one by one, and what they answer for a
+ * name their matchers remember.
+ *
+ * Built whole at first use and again after any change.  Rows are read with
+ * a snapshot of their own, taken after the count of changes: what a
+ * REPEATABLE READ transaction may not yet see would never be told again.
+ */
+#include "postgres.h"
+
+#include "nodes/bitmapset.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "ground/invalidate.h"
+#include "routing/pattern_trie.h"
+#include "routing/routing_cache.h"
+
+typedef struct RoutingCache
+{
+	MemoryContext context;
+	List	   *subscriptions;
+	List	   *with_regex;		/* positions in the list */
+	EePatternTrie *trie;		/* payload: position in the list */
+} RoutingCache;
+
+static RoutingCache *current(void);
+static RoutingCache *build(void);
+
+static RoutingCache *cache = NULL;
+static uint64 cache_generation = 0;
+
+List *
+ee_routing_cache_all(void)
+{
+	return current()->subscriptions;
+}
+
+List *
+ee_routing_cache_lookup(const char *pattern, int len)
+{
+	RoutingCache *routing = current();
+	Bitmapset  *positions = NULL;
+	List	   *result = NIL;
+	const int  *payloads;
+	int			n;
+	int			i;
+	ListCell   *cell;
+
+	payloads = ee_pattern_trie_lookup(routing->trie, pattern, len, &n);
+	for (i = 0; i < n; i++)
+		positions = bms_add_member(positions, payloads[i]);
+
+	foreach(cell, routing->with_regex)
+	{
+		EeSubscription *subscription = list_nth(routing->subscriptions,
+												lfirst_int(cell));
+
+		if (ee_match_pattern(subscription->matcher, pattern, len))
+			positions = bms_add_member(positions, lfirst_int(cell));
+	}
+
+	i = -1;
+	while ((i = bms_next_member(positions, i)) >= 0)
+		result = lappend(result, list_nth(routing->subscriptions, i));
+	bms_free(positions);
+	return result;
+}
+
+uint64
+ee_routing_cache_generation(void)
+{
+	return ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
+}
+
+static RoutingCache *
+current(void)
+{
+	uint64		generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
+	RoutingCache *built;
+
+	if (cache != NULL && cache_generation == generation)
+		return cache;
+
+	built = build();
+	if (cache != NULL)
+		MemoryContextDelete(cache->context);
+	cache = built;
+	cache_generation = generation;
+	return cache;
+}
+
+/* In a context that becomes permanent only when all went well. */
+static RoutingCache *
+build(void)
+{
+	MemoryContext context;
+	MemoryContext old;
+	RoutingCache *result;
+	ListCell   *cell;
+
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"event_engine routing cache",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	result = palloc0(sizeof(RoutingCache));
+	result->context = context;
+	result->trie = ee_pattern_trie_create();
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	result->subscriptions = ee_subscription_load_all(InvalidOid);
+	PopActiveSnapshot();
+
+	foreach(cell, result->subscriptions)
+	{
+		EeSubscription *subscription = lfirst(cell);
+		int			position = foreach_current_index(cell);
+
+		if (!ee_match_index(subscription->matcher, result->trie, position))
+			result->with_regex = lappend_int(result->with_regex, position);
+	}
+
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	return result;
+}

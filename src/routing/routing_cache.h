@@ -1,0 +1,33 @@
+/*
+ * routing_cache.h
+ *	  What this backend knows of the subscriptions, and whom a pattern
+ *	  reaches.
+ */
+#ifndef EE_ROUTING_CACHE_H
+#define EE_ROUTING_CACHE_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+#include "routing/subscription.h"
+
+/*
+ * All subscriptions (List of EeSubscription *), in order of number, of
+ * whatever status.  Good until the next call of a function of this file in
+ * this backend, and not to be changed.  Needs a transaction.
+ */
+extern List *ee_routing_cache_all(void);
+
+/*
+ * Those that may want an event of this pattern, going by its name: in order
+ * of number, in CurrentMemoryContext, the elements as above.  The cost does
+ * not grow with the number of subscriptions that do not want it, except for
+ * those that use regular expressions.
+ */
+extern List *ee_routing_cache_lookup(const char *pattern, int len);
+
+/* Changes whenever a subscription may have changed; never 0. */
+extern uint64 ee_routing_cache_generation(void);
+
+#endif							/* EE_ROUTING_CACHE_H */

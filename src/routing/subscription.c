@@ -1,0 +1,275 @@
+/*
+ * subscription.c
+ *	  Subscriptions as their rows say, ready for use.
+ *
+ * Reads event_engine.subscriptions without asking for privileges: callers
+ * act for the engine, and show nothing of it to those who may not see it.
+ * Options that a row does not have, because it was written by an older
+ * version, get their default here.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "ground/extension.h"
+#include "routing/subscription.h"
+
+/* The columns of event_engine.subscriptions. */
+typedef enum SubscriptionAttr
+{
+	ATTR_ID = 1,
+	ATTR_NUMBER,
+	ATTR_SUBSCRIBER,
+	ATTR_OWNER,
+	ATTR_KIND,
+	ATTR_PATTERNS,
+	ATTR_MATCH,
+	ATTR_FILTER_PATH,
+	ATTR_FILTERS,
+	ATTR_HANDLER,
+	ATTR_CHANNEL,
+	ATTR_OPTIONS,
+	ATTR_STATUS
+} SubscriptionAttr;
+
+static int	compare_numbers(const ListCell *a, const ListCell *b);
+static Oid	subscriber_index(Relation relation);
+static EeSubscription *from_tuple(HeapTuple tuple, TupleDesc desc);
+static Datum required(HeapTuple tuple, TupleDesc desc, SubscriptionAttr attr);
+static char *optional_text(HeapTuple tuple, TupleDesc desc,
+						   SubscriptionAttr attr);
+static EeSubscriptionKind kind_of(const char *kind);
+static EeSubscriptionStatus status_of(const char *status);
+static void fill_options(EeSubscription *subscription, Jsonb *options);
+static double number_option(Jsonb *options, const char *name, double value);
+static bool bool_option(Jsonb *options, const char *name, bool value);
+
+List *
+ee_subscription_load_all(Oid owner)
+{
+	List	   *result = NIL;
+	Relation	relation;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+	ScanKeyData key[1];
+	int			nkeys = 0;
+
+	relation = table_open(ee_extension_relid(EE_REL_SUBSCRIPTIONS),
+						  AccessShareLock);
+	if (OidIsValid(owner))
+		ScanKeyInit(&key[nkeys++], ATTR_OWNER, BTEqualStrategyNumber,
+					F_OIDEQ, ObjectIdGetDatum(owner));
+
+	scan = table_beginscan(relation, GetActiveSnapshot(), nkeys, key);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		result = lappend(result,
+						 from_tuple(tuple, RelationGetDescr(relation)));
+	}
+	table_endscan(scan);
+	table_close(relation, AccessShareLock);
+
+	list_sort(result, compare_numbers);
+	return result;
+}
+
+EeSubscription *
+ee_subscription_load(const char *subscriber)
+{
+	EeSubscription *result = NULL;
+	Relation	relation;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ScanKeyData key[1];
+
+	relation = table_open(ee_extension_relid(EE_REL_SUBSCRIPTIONS),
+						  AccessShareLock);
+	ScanKeyInit(&key[0], ATTR_SUBSCRIBER, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(subscriber));
+	key[0].sk_collation =
+		TupleDescAttr(RelationGetDescr(relation),
+					  ATTR_SUBSCRIBER - 1)->attcollation;
+
+	scan = systable_beginscan(relation, subscriber_index(relation), true,
+							  GetActiveSnapshot(), 1, key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		result = from_tuple(tuple, RelationGetDescr(relation));
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+
+	return result;
+}
+
+static int
+compare_numbers(const ListCell *a, const ListCell *b)
+{
+	int32		first = ((EeSubscription *) lfirst(a))->number;
+	int32		second = ((EeSubscription *) lfirst(b))->number;
+
+	return first < second ? -1 : first > second;
+}
+
+/* The unique index on subscriber, whatever it is called. */
+static Oid
+subscriber_index(Relation relation)
+{
+	List	   *indexes = RelationGetIndexList(relation);
+	Oid			result = InvalidOid;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (index->rd_index->indisunique && index->rd_index->indisvalid &&
+			index->rd_index->indnkeyatts == 1 &&
+			index->rd_index->indkey.values[0] == ATTR_SUBSCRIBER)
+			result = RelationGetRelid(index);
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+
+	if (!OidIsValid(result))
+		elog(ERROR, "event_engine.subscriptions has no unique index on subscriber");
+	return result;
+}
+
+static EeSubscription *
+from_tuple(HeapTuple tuple, TupleDesc desc)
+{
+	EeSubscription *result = palloc0(sizeof(EeSubscription));
+	char	   *filter_path;
+	Jsonb	   *filters = NULL;
+	Datum		value;
+	bool		isnull;
+
+	result->number = DatumGetInt32(required(tuple, desc, ATTR_NUMBER));
+	result->id = *DatumGetUUIDP(required(tuple, desc, ATTR_ID));
+	result->subscriber = TextDatumGetCString(required(tuple, desc,
+													  ATTR_SUBSCRIBER));
+	result->owner = DatumGetObjectId(required(tuple, desc, ATTR_OWNER));
+	result->kind = kind_of(TextDatumGetCString(required(tuple, desc,
+														ATTR_KIND)));
+	result->status = status_of(TextDatumGetCString(required(tuple, desc,
+															ATTR_STATUS)));
+	result->handler = optional_text(tuple, desc, ATTR_HANDLER);
+	result->channel = optional_text(tuple, desc, ATTR_CHANNEL);
+
+	filter_path = optional_text(tuple, desc, ATTR_FILTER_PATH);
+	value = heap_getattr(tuple, ATTR_FILTERS, desc, &isnull);
+	if (!isnull)
+		filters = DatumGetJsonbP(value);
+	result->matcher =
+		ee_match_compile(DatumGetJsonbP(required(tuple, desc, ATTR_MATCH)),
+						 filter_path, filters);
+
+	fill_options(result, DatumGetJsonbP(required(tuple, desc, ATTR_OPTIONS)));
+	return result;
+}
+
+static Datum
+required(HeapTuple tuple, TupleDesc desc, SubscriptionAttr attr)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attr, desc, &isnull);
+
+	if (isnull)
+		elog(ERROR, "null in column \"%s\" of event_engine.subscriptions",
+			 NameStr(TupleDescAttr(desc, attr - 1)->attname));
+	return value;
+}
+
+static char *
+optional_text(HeapTuple tuple, TupleDesc desc, SubscriptionAttr attr)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attr, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static EeSubscriptionKind
+kind_of(const char *kind)
+{
+	if (strcmp(kind, "handler") == 0)
+		return EE_SUBSCRIPTION_HANDLER;
+	if (strcmp(kind, "pull") == 0)
+		return EE_SUBSCRIPTION_PULL;
+	if (strcmp(kind, "notify") == 0)
+		return EE_SUBSCRIPTION_NOTIFY;
+	elog(ERROR, "unknown kind \"%s\" of a subscription", kind);
+	return EE_SUBSCRIPTION_PULL;	/* keep the compiler quiet */
+}
+
+static EeSubscriptionStatus
+status_of(const char *status)
+{
+	if (strcmp(status, "active") == 0)
+		return EE_SUBSCRIPTION_ACTIVE;
+	if (strcmp(status, "paused") == 0)
+		return EE_SUBSCRIPTION_PAUSED;
+	if (strcmp(status, "broken") == 0)
+		return EE_SUBSCRIPTION_BROKEN;
+	elog(ERROR, "unknown status \"%s\" of a subscription", status);
+	return EE_SUBSCRIPTION_BROKEN;	/* keep the compiler quiet */
+}
+
+/* The defaults are those of event_engine.subscription_options(). */
+static void
+fill_options(EeSubscription *subscription, Jsonb *options)
+{
+	subscription->batch_size =
+		(int) number_option(options, "batch_size", 1000);
+	subscription->max_attempts =
+		(int) number_option(options, "max_attempts", 5);
+	subscription->backoff_ms =
+		(int64) number_option(options, "backoff_ms", 1000);
+	subscription->backoff_factor =
+		number_option(options, "backoff_factor", 2);
+	subscription->backoff_max_ms =
+		(int64) number_option(options, "backoff_max_ms", 3600000);
+	subscription->jitter = number_option(options, "jitter", 0.2);
+	subscription->timeout_ms =
+		(int) number_option(options, "timeout_ms", 30000);
+	subscription->processing_log =
+		bool_option(options, "processing_log", false);
+}
+
+static double
+number_option(Jsonb *options, const char *name, double value)
+{
+	JsonbValue	found;
+
+	if (!JB_ROOT_IS_OBJECT(options) ||
+		getKeyJsonValueFromContainer(&options->root, name, strlen(name),
+									 &found) == NULL ||
+		found.type != jbvNumeric)
+		return value;
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8,
+											  NumericGetDatum(found.val.numeric)));
+}
+
+static bool
+bool_option(Jsonb *options, const char *name, bool value)
+{
+	JsonbValue	found;
+
+	if (!JB_ROOT_IS_OBJECT(options) ||
+		getKeyJsonValueFromContainer(&options->root, name, strlen(name),
+									 &found) == NULL ||
+		found.type != jbvBool)
+		return value;
+	return found.val.boolean;
+}
