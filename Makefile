@@ -21,6 +21,14 @@ ifdef DEBUG
 PG_CPPFLAGS += -DEE_DEBUG
 PG_CFLAGS += -O1 -g
 endif
+ifdef SANITIZE
+PG_CFLAGS += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -O1 -g
+SHLIB_LINK += -fsanitize=$(SANITIZE)
+endif
+# The server's flags are those of the compiler that built it.
+ifneq (,$(findstring clang,$(CC)))
+PG_CFLAGS += -Wno-ignored-optimization-argument -Wno-unknown-warning-option -Wno-ignored-attributes
+endif
 
 # In the order of the rooms, install first, uninstall last.
 REGRESS = $(shell cat test/sql/schedule)

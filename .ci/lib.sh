@@ -85,7 +85,7 @@ install_here() {
 	local -a with
 	.ci/private_install "$PLACE/pg$PGMAJOR" "$PGMAJOR"
 	with=(PG_CONFIG="$BIN/pg_config" with_llvm=no COPT="${COPT:--Werror}"
-		DEBUG="${DEBUG:-}" EE_CFLAGS="${EE_CFLAGS:-}" ${CC:+CC="$CC"})
+		DEBUG="${DEBUG:-}" SANITIZE="${SANITIZE:-}" EE_CFLAGS="${EE_CFLAGS:-}" ${CC:+CC="$CC"})
 	# objects of another server, compiler or set of options are of no use
 	flags="$("$BIN/pg_config" --version) ${with[*]}"
 	if [ "$(cat build/flags 2>/dev/null || true)" != "$flags" ]; then
@@ -97,7 +97,9 @@ install_here() {
 }
 
 # start_server DIR [SETTING...]: a new cluster in DIR, reached only through a
-# Unix socket in a folder with a short path that DIR/socket names.
+# Unix socket in a folder with a short path that DIR/socket names.  PG_CTL_OPTS
+# is added to pg_ctl's.
+PG_CTL_OPTS=()
 start_server() {
 	local dir=$1 socket
 	shift
@@ -115,10 +117,10 @@ start_server() {
 		say "fsync = off"
 		say "log_line_prefix = '%m [%p] %b %d '"
 		say "max_prepared_transactions = 10"
-		[ $# -eq 0 ] || printf '%s\n' "$@"
+		printf '%s\n' "$@"
 	} >>"$dir/data/postgresql.conf"
-	as_server ${PG_WRAPPER:+"$PG_WRAPPER"} "$BIN/pg_ctl" -D "$dir/data" \
-		-l "$dir/server.log" -s -w -t 60 start >"$dir/start.log" 2>&1 </dev/null || {
+	as_server "$BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" \
+		-s -w -t 60 "${PG_CTL_OPTS[@]}" start >"$dir/start.log" 2>&1 </dev/null || {
 		cat "$dir/start.log" "$dir/server.log" >&2
 		return 1
 	}
