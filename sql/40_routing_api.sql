@@ -469,7 +469,8 @@ COMMENT ON FUNCTION event_engine.subscribe(text, text[], regprocedure, text, jso
  *	patterns	exact names, AMQP wildcards (* one segment, # any number)
  *	handler		function called with each event, batch or envelope, as a name
  *				or a signature; resolved by the caller's search path, which is
- *				why that is not pinned here: all else is qualified
+ *				why that is not pinned here: all else was bound when the
+ *				extension was created
  *	filter		SQL/JSON path predicate over the envelope, or a filter list
  *				as text
  *	filters		list of {"field", "operator", "value"}
@@ -488,11 +489,10 @@ CREATE FUNCTION event_engine.subscribe(subscriber text,
 		match jsonb DEFAULT NULL, channel text DEFAULT NULL,
 		kind text DEFAULT NULL, options jsonb DEFAULT '{}')
 	RETURNS uuid
-	LANGUAGE sql AS $$
-	SELECT event_engine.subscribe(subscriber, patterns,
-		event_engine.find_handler(handler), filter, filters, match, channel,
-		kind, options)
-$$;
+	LANGUAGE sql
+RETURN event_engine.subscribe(subscriber, patterns,
+	event_engine.find_handler(handler), filter, filters, match, channel,
+	kind, options);
 COMMENT ON FUNCTION event_engine.subscribe(text, text[], text, text, jsonb, jsonb, text, text, jsonb) IS
 	'Subscribes to events: a function is called, a channel notified, or clients pull.';
 
@@ -548,11 +548,10 @@ CREATE FUNCTION event_engine.update_subscription(subscriber text,
 		match jsonb DEFAULT NULL, channel text DEFAULT NULL,
 		options jsonb DEFAULT NULL)
 	RETURNS void
-	LANGUAGE sql AS $$
-	SELECT event_engine.update_subscription(subscriber, patterns,
-		event_engine.find_handler(handler), filter, filters, match, channel,
-		options)
-$$;
+	LANGUAGE sql
+RETURN event_engine.update_subscription(subscriber, patterns,
+	event_engine.find_handler(handler), filter, filters, match, channel,
+	options);
 COMMENT ON FUNCTION event_engine.update_subscription(text, text[], text, text, jsonb, jsonb, text, jsonb) IS
 	'Changes what a subscription matches and how it is delivered, keeping its place in the log.';
 
@@ -674,6 +673,13 @@ CREATE FUNCTION event_engine.explain_match(event event_engine.event)
 	AS 'MODULE_PATHNAME', 'ee_sql_explain_match';
 COMMENT ON FUNCTION event_engine.explain_match(event_engine.event) IS
 	'Whom an event reaches, and why the others not.';
+
+CREATE FUNCTION event_engine.pattern_subscribers(pattern text)
+	RETURNS SETOF text
+	LANGUAGE c STABLE STRICT
+	AS 'MODULE_PATHNAME', 'ee_sql_pattern_subscribers';
+COMMENT ON FUNCTION event_engine.pattern_subscribers(text) IS
+	'Who has subscribed to events of this name, filters aside.';
 
 /* An event that has not happened; times are now. */
 CREATE FUNCTION event_engine.match_event(pattern text, payload jsonb,

@@ -127,7 +127,8 @@ ee_envelope_to_jsonb(const EeEvent *event)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("event is too large for an envelope"),
-					 errdetail("The envelope would exceed the maximum of %d bytes of a jsonb object.",
+					 errdetail("The envelope would exceed the maximum of %d "
+							   "bytes of a jsonb object.",
 							   JENTRY_OFFLENMASK)));
 		if (i % JB_OFFSET_STRIDE == 0)
 			entry = (entry & JENTRY_TYPEMASK) | total | JENTRY_HAS_OFF;

@@ -116,7 +116,8 @@ static const OperatorName operator_names[] = {
 };
 
 #define OPERATOR_HINT \
-	"An operator is one of equals, not_equals, contains, gt, gte, lt, lte, in, not_in, exists, prefix, suffix."
+	"An operator is one of equals, not_equals, contains, gt, gte, lt, lte, " \
+	"in, not_in, exists, prefix, suffix."
 
 EeFilter *
 ee_filter_compile(const JsonbContainer *list)
@@ -129,7 +130,8 @@ ee_filter_compile(const JsonbContainer *list)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_INVALID_FILTER),
 				 errmsg("invalid filter"),
-				 errdetail("A filter list is an array of objects with field, operator and value.")));
+				 errdetail("A filter list is an array of objects with field, "
+						   "operator and value.")));
 
 	n = JsonContainerSize(list);
 	filter = palloc0(offsetof(EeFilter, terms) + sizeof(FilterTerm) * n);

@@ -153,7 +153,8 @@ read_bracket(PathReader *reader)
 			index = index * 10 + (*reader->at++ - '0');
 		if (reader->at == digits || index >= PG_INT32_MAX)
 		{
-			reader->why = "Between brackets stands the position of an element, from 0 on, or a quoted key.";
+			reader->why = "Between brackets stands the position of an "
+						  "element, from 0 on, or a quoted key.";
 			return NULL;
 		}
 		step = palloc0(sizeof(FieldStep));
@@ -161,8 +162,9 @@ read_bracket(PathReader *reader)
 		step->index = (uint32) index;
 	}
 
-	if (reader->why == NULL &&
-		(reader->at >= reader->end || *reader->at != ']'))
+	if (reader->why != NULL)
+		return step;
+	if (reader->at >= reader->end || *reader->at != ']')
 		reader->why = "A bracket is not closed.";
 	else
 		reader->at++;
@@ -180,7 +182,9 @@ read_name(PathReader *reader)
 	{
 		if (strchr("\"*]?()@ \t\n", *reader->at) != NULL)
 		{
-			reader->why = psprintf("Character \"%c\" is not allowed outside of quotes; a field is a plain path without wildcards or conditions.",
+			reader->why = psprintf("Character \"%c\" is not allowed outside "
+								   "of quotes; a field is a plain path "
+								   "without wildcards or conditions.",
 								   *reader->at);
 			return step;
 		}
@@ -231,7 +235,8 @@ build_field(List *steps, PathReader *reader)
 		ee_envelope_field_by_name(first->key, first->len);
 	if (member < 0)
 	{
-		reader->why = psprintf("A field begins with a member of the event: %s; for example $.payload.amount.",
+		reader->why = psprintf("A field begins with a member of the event: "
+							   "%s; for example $.payload.amount.",
 							   ee_envelope_field_names());
 		return NULL;
 	}

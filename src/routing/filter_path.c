@@ -131,8 +131,11 @@ check_predicate(const char *text, JsonPath *path)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_INVALID_FILTER),
 				 errmsg("filter path \"%s\" is not a predicate", text),
-				 errdetail("A filter path answers true or false for every event; this one selects values."),
-				 errhint("Compare: $.payload.amount > 1000; or ask for existence: exists($.payload.items[*] ? (@.price > 10)).")));
+				 errdetail("A filter path answers true or false for every "
+						   "event; this one selects values."),
+				 errhint("Compare: $.payload.amount > 1000; or ask for "
+						 "existence: exists($.payload.items[*] ? (@.price > "
+						 "10)).")));
 }
 
 /*
@@ -158,7 +161,8 @@ check_variables(const char *text, JsonPath *path)
 			ereport(ERROR,
 					(errcode(EE_ERRCODE_INVALID_FILTER),
 					 errmsg("filter path \"%s\" uses a variable", text),
-					 errdetail("The filter of a subscription sees the event as $ and nothing else.")));
+					 errdetail("The filter of a subscription sees the event "
+							   "as $ and nothing else.")));
 	}
 	pfree(printed);
 }

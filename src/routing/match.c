@@ -58,7 +58,7 @@ typedef struct KnownName
 	NameKey		key;
 	uint32		hash;
 	char		status;
-	bool		plain;			/* one without a filter matches */
+	int			plain;			/* one that matches without a filter, or -1 */
 	int			n_filtered;
 	int		   *filtered;		/* else those with a filter that match */
 } KnownName;
@@ -170,7 +170,7 @@ ee_match_pattern(EeMatcher *matcher, const char *pattern, int len)
 {
 	KnownName	   *name = remember(matcher, pattern, len);
 
-	return name->plain || name->n_filtered > 0;
+	return name->plain >= 0 || name->n_filtered > 0;
 }
 
 bool
@@ -191,7 +191,7 @@ ee_match_event(EeMatcher *matcher, const EeEvent *event)
 
 	pattern_of(event, &pattern, &len);
 	name = remember(matcher, pattern, len);
-	if (!name->plain && name->n_filtered == 0)
+	if (name->plain < 0 && name->n_filtered == 0)
 		return false;
 	if (!matcher->needs_content)
 		return true;
@@ -361,13 +361,17 @@ check_value(const Entry *entry, int index)
 
 	if (entry->type == ENTRY_EXACT &&
 		!is_name(entry->value, entry->len, false, false))
-		detail = "A name is letters, digits, \"_\" and \"-\", with \".\" or \":\" between segments.";
+		detail = "A name is letters, digits, \"_\" and \"-\", with \".\" or "
+				 "\":\" between segments.";
 	else if (entry->type == ENTRY_WILDCARD &&
 			 !is_name(entry->value, entry->len, true, false))
-		detail = "Between \".\" or \":\" stands a segment of letters, digits, \"_\" and \"-\", or \"*\" for any one segment, or \"#\" for any number of them.";
+		detail = "Between \".\" or \":\" stands a segment of letters, "
+				 "digits, \"_\" and \"-\", or \"*\" for any one segment, or "
+				 "\"#\" for any number of them.";
 	else if (entry->type == ENTRY_PREFIX &&
 			 !is_name(entry->value, entry->len, false, true))
-		detail = "A prefix is the beginning of a name: letters, digits, \"_\" and \"-\", with \".\" or \":\" between segments.";
+		detail = "A prefix is the beginning of a name: letters, digits, "
+				 "\"_\" and \"-\", with \".\" or \":\" between segments.";
 
 	if (detail != NULL)
 		ereport(ERROR,
@@ -462,7 +466,7 @@ work_out(EeMatcher *matcher, NameKey key)
 	MemoryContext old;
 	const int  *matches;
 	int			n_matches;
-	bool		plain = false;
+	int			plain = -1;
 	int		   *filtered;
 	int			n_filtered = 0;
 	KnownName	   *name;
@@ -493,7 +497,7 @@ work_out(EeMatcher *matcher, NameKey key)
 	for (i = 0; i < n_matches; i++)
 	{
 		if (matcher->entries[matches[i]].filter == NULL)
-			plain = true;
+			plain = matches[i];
 		else
 			filtered[n_filtered++] = matches[i];
 	}
@@ -505,7 +509,7 @@ work_out(EeMatcher *matcher, NameKey key)
 			!regex_matches(entry, key.text, key.len))
 			continue;
 		if (entry->filter == NULL)
-			plain = true;
+			plain = i;
 		else
 			filtered[n_filtered++] = i;
 	}
@@ -517,7 +521,7 @@ work_out(EeMatcher *matcher, NameKey key)
 	name = names_insert(matcher->names, key, &found);
 	Assert(!found);
 	name->plain = plain;
-	name->n_filtered = plain ? 0 : n_filtered;
+	name->n_filtered = plain >= 0 ? 0 : n_filtered;
 	name->filtered = filtered;
 	if (name->n_filtered == 0)
 	{
@@ -541,7 +545,7 @@ regex_matches(const Entry *entry, const char *pattern, int len)
 static bool
 content_matches(EeMatcher *matcher, const KnownName *name, EeFilterView *view)
 {
-	bool		wanted = name->plain;
+	bool		wanted = name->plain >= 0;
 	int			i;
 
 	for (i = 0; !wanted && i < name->n_filtered; i++)
@@ -571,10 +575,11 @@ static bool
 explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
 		StringInfo reason)
 {
-	bool		wanted = name->plain;
+	bool		wanted = name->plain >= 0;
+	int			matching = name->plain;
 	int			i;
 
-	if (!name->plain && name->n_filtered == 0)
+	if (name->plain < 0 && name->n_filtered == 0)
 	{
 		appendStringInfoString(reason, "no pattern matches: ");
 		for (i = 0; i < matcher->n_entries && i < 5; i++)
@@ -598,11 +603,11 @@ explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
 		append_entry(reason, entry);
 		appendStringInfoString(reason, " matches, but ");
 		wanted = ee_filter_match(entry->filter, view, reason);
-		if (wanted)
-			resetStringInfo(reason);
+		matching = name->filtered[i];
 	}
 	if (!wanted)
 		return false;
+	resetStringInfo(reason);
 
 	if (matcher->filter != NULL &&
 		!ee_filter_match(matcher->filter, view, reason))
@@ -613,7 +618,8 @@ explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
 						 ee_filter_path_text(matcher->path));
 		return false;
 	}
-	appendStringInfoString(reason, "matches");
+	appendStringInfoString(reason, "matches ");
+	append_entry(reason, &matcher->entries[matching]);
 	return true;
 }
 

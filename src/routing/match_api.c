@@ -34,6 +34,7 @@ static void get_event(Datum datum, EeEvent *event);
 PG_FUNCTION_INFO_V1(ee_sql_check_match);
 PG_FUNCTION_INFO_V1(ee_sql_event_matches);
 PG_FUNCTION_INFO_V1(ee_sql_explain_match);
+PG_FUNCTION_INFO_V1(ee_sql_pattern_subscribers);
 
 /* check_match(match, filter_path, filters): raises what is wrong. */
 Datum
@@ -90,6 +91,29 @@ ee_sql_explain_match(PG_FUNCTION_ARGS)
 		values[2] = CStringGetTextDatum(reason.data);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 nulls);
+	}
+	return (Datum) 0;
+}
+
+/* pattern_subscribers(pattern): by the name alone */
+Datum
+ee_sql_pattern_subscribers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	text	   *pattern = PG_GETARG_TEXT_PP(0);
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+
+	foreach(cell, ee_routing_cache_lookup(VARDATA_ANY(pattern),
+										  VARSIZE_ANY_EXHDR(pattern)))
+	{
+		EeSubscription *subscription = lfirst(cell);
+		Datum		value = CStringGetTextDatum(subscription->subscriber);
+		bool		isnull = false;
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value,
+							 &isnull);
 	}
 	return (Datum) 0;
 }

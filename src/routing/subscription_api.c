@@ -125,7 +125,9 @@ handler_by_name(const char *name)
 				(errcode(EE_ERRCODE_INVALID_HANDLER),
 				 errmsg("handler \"%s\" is not unique", name),
 				 errdetail("Several functions of that name take an event."),
-				 errhint("Give the argument's type: '%s(event_engine.event)', '%s(event_engine.event[])' or '%s(jsonb)'.",
+				 errhint("Give the argument's type: "
+						 "'%s(event_engine.event)', "
+						 "'%s(event_engine.event[])' or '%s(jsonb)'.",
 						 name, name, name)));
 
 	if (FuncnameGetCandidates(names, -1, NIL, false, false, false,
@@ -133,11 +135,13 @@ handler_by_name(const char *name)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_INVALID_HANDLER),
 				 errmsg("handler \"%s\" does not exist", name),
-				 errhint("Create the function first, and name its schema unless that is in the search path.")));
+				 errhint("Create the function first, and name its schema "
+						 "unless that is in the search path.")));
 	ereport(ERROR,
 			(errcode(EE_ERRCODE_INVALID_HANDLER),
 			 errmsg("function \"%s\" cannot be a handler", name),
-			 errdetail("A handler takes one argument, of type event_engine.event, event_engine.event[] or jsonb.")));
+			 errdetail("A handler takes one argument, of type "
+					   "event_engine.event, event_engine.event[] or jsonb.")));
 	return InvalidOid;			/* keep the compiler quiet */
 }
 

@@ -1,0 +1,60 @@
+-- Whom an event reaches, and why the others not.
+\set SHOW_CONTEXT never
+INSERT INTO event_engine.subscriptions (subscriber, owner, kind, match, filter_path, filters, options, status)
+	SELECT s.subscriber, current_user::regrole, 'pull', s.match::jsonb, s.path, s.filters::jsonb, '{}',
+		COALESCE(s.status, 'active')
+	FROM (VALUES
+		('exact', '[{"type": "exact", "value": "order.created"}]', NULL, NULL, NULL),
+		('other', '[{"type": "exact", "value": "order.paid"}, {"type": "prefix", "value": "ship"},
+			{"type": "regex", "value": "^x"}, {"type": "wildcard", "value": "*"},
+			{"type": "exact", "value": "a"}, {"type": "exact", "value": "b"}]', NULL, NULL, NULL),
+		('large', '[{"type": "wildcard", "value": "order.#"}]', '$.payload.amount > 1000', NULL, NULL),
+		('german', '[{"type": "wildcard", "value": "#"}]', NULL,
+			'[{"field": "payload.country", "operator": "in", "value": ["DE", "AT"]},
+			{"field": "payload.vip", "operator": "exists"}]', NULL),
+		('either', '[{"type": "prefix", "value": "order.", "filters": [{"field": "payload.amount", "operator": "lt", "value": 10}]},
+			{"type": "regex", "value": "created$", "filters": [{"field": "source.type", "operator": "==", "value": "task"}]}]', NULL, NULL, NULL),
+		('paused', '[{"type": "wildcard", "value": "order.*"}]', NULL, NULL, 'paused'),
+		('broken', '[{"type": "wildcard", "value": "order.*"}]', NULL, NULL, 'broken')
+	) AS s (subscriber, match, path, filters, status);
+SELECT * FROM event_engine.match_event('order.created', '{"amount": 50, "country": "FR"}');
+SELECT * FROM event_engine.match_event('order.created', '{"amount": 5000, "country": "AT", "vip": true}',
+	source => '{"type": "task", "id": "t1"}');
+SELECT subscriber, reason FROM event_engine.match_event('order.created',
+	jsonb_build_object('country', repeat('x', 200))) WHERE subscriber = 'german';
+SELECT * FROM event_engine.pattern_subscribers('order.created');
+SELECT * FROM event_engine.match_event(NULL, '{}');
+SELECT * FROM event_engine.match_event('00000000-0000-7000-8000-000000000009'::uuid);
+
+-- What changes is seen at once, and forgotten when it is rolled back.
+BEGIN;
+SELECT count(*) FROM event_engine.pattern_subscribers('order.created');
+SAVEPOINT a;
+DELETE FROM event_engine.subscriptions WHERE subscriber = 'exact';
+SELECT count(*) FROM event_engine.pattern_subscribers('order.created');
+ROLLBACK TO a;
+SELECT count(*) FROM event_engine.pattern_subscribers('order.created');
+UPDATE event_engine.subscriptions SET match = '[{"type": "exact", "value": "order.paid"}]' WHERE subscriber = 'exact';
+SELECT count(*) FROM event_engine.pattern_subscribers('order.created');
+ROLLBACK;
+SELECT count(*) FROM event_engine.pattern_subscribers('order.created');
+TRUNCATE event_engine.subscriptions;
+SELECT count(*) FROM event_engine.pattern_subscribers('order.created');
+
+-- A thousand subscriptions: only those concerned are found.
+INSERT INTO event_engine.subscriptions (subscriber, owner, kind, match, options)
+	SELECT 's' || i, current_user::regrole, 'pull', jsonb_build_array(jsonb_build_object(
+		'type', (ARRAY['exact', 'wildcard', 'prefix', 'regex'])[1 + i % 4],
+		'value', (ARRAY['m%s.created', 'm%s.*', 'm%s.', '^m%s\.'])[1 + i % 4])), '{}'
+	FROM generate_series(1, 1000) AS i;
+UPDATE event_engine.subscriptions SET match = replace(match::text, '%s', ((number - (SELECT min(number) FROM event_engine.subscriptions)) / 4)::text)::jsonb;
+SELECT * FROM event_engine.pattern_subscribers('m100.created');
+SELECT count(*), count(*) FILTER (WHERE m.matches) AS matches
+	FROM event_engine.match_event('m100.created', '{}') AS m;
+DELETE FROM event_engine.subscriptions;
+
+-- The matcher remembers many names, and forgets rather than grow.
+SELECT count(*) AS tried, count(*) FILTER (WHERE event_engine.event_matches(
+	jsonb_populate_record(NULL::event_engine.event, jsonb_build_object('pattern', 'n.' || i % 10000)),
+	'[{"type": "regex", "value": "7$"}, {"type": "wildcard", "value": "n.3"}]')) AS matching
+FROM generate_series(1, 20000) AS i;
