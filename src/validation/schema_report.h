@@ -1,0 +1,28 @@
+/*
+ * schema_report.h
+ *	  Every reason why an instance is not valid, for people.
+ */
+#ifndef EE_SCHEMA_REPORT_H
+#define EE_SCHEMA_REPORT_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "validation/schema_compile.h"
+
+typedef struct EeViolation
+{
+	char	   *instance_path;	/* JSON pointer into the instance */
+	char	   *keyword_path;	/* JSON pointer: the way through the schema */
+	char	   *keyword;
+	char	   *message;
+	char	   *expected;		/* NULL where there is nothing to say */
+	char	   *found;
+} EeViolation;
+
+extern List *ee_schema_report(const EeSchema *schema, Jsonb *instance,
+							  int max_violations);
+
+#endif							/* EE_SCHEMA_REPORT_H */

@@ -1,0 +1,275 @@
+/*
+ * schema_sql.c
+ *	  The general functions of JSON Schema, as SQL calls them.
+ *
+ * They are immutable: what they see is their arguments and the metaschemas
+ * that are built in.  A call site keeps the program of its schema, so that
+ * with a constant schema nothing but the instance is looked at.
+ */
+#include "postgres.h"
+
+#include "ground/errors.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "validation/schema_cache.h"
+#include "validation/schema_eval.h"
+#include "validation/schema_metaschema.h"
+#include "validation/schema_report.h"
+#include "validation/schema_value.h"
+
+PG_FUNCTION_INFO_V1(ee_sql_jsonschema_is_valid);
+PG_FUNCTION_INFO_V1(ee_sql_jsonschema_is_valid_with);
+PG_FUNCTION_INFO_V1(ee_sql_jsonschema_errors);
+PG_FUNCTION_INFO_V1(ee_sql_jsonschema_errors_with);
+PG_FUNCTION_INFO_V1(ee_sql_jsonschema_check);
+
+/* what a call site remembers */
+typedef struct CallSite
+{
+	EeCachedSchema *cached;
+	bool		constant;		/* schema and dialect never change */
+	MemoryContextCallback release;
+} CallSite;
+
+static const EeSchema *program_of_call(FunctionCallInfo fcinfo);
+static void release_site(void *arg);
+static EeDialect dialect_argument(FunctionCallInfo fcinfo, int n);
+static EeSchema *compile_with(FunctionCallInfo fcinfo);
+static Jsonb *resolve_in_object(const char *uri, void *arg);
+static void return_violations(FunctionCallInfo fcinfo, List *violations);
+static EeDialect dialect_of_schema(Jsonb *schema, EeDialect dialect);
+
+/* jsonschema_is_valid(schema, instance, dialect) */
+Datum
+ee_sql_jsonschema_is_valid(PG_FUNCTION_ARGS)
+{
+	const EeSchema *program;
+	Jsonb	   *instance;
+	bool		valid;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	program = program_of_call(fcinfo);
+	instance = PG_GETARG_JSONB_P(1);
+	valid = ee_schema_eval(program, instance);
+	PG_FREE_IF_COPY(instance, 1);
+	PG_RETURN_BOOL(valid);
+}
+
+/* The program for arguments 0 and 2, remembered in fn_extra. */
+static const EeSchema *
+program_of_call(FunctionCallInfo fcinfo)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+	CallSite   *site = flinfo->fn_extra;
+	EeDialect	dialect;
+	Jsonb	   *schema;
+	EeCachedSchema *cached;
+
+	if (site != NULL && site->constant)
+		return ee_schema_cache_program(site->cached);
+	dialect = dialect_argument(fcinfo, 2);
+	schema = PG_GETARG_JSONB_P(0);
+	if (site == NULL)
+	{
+		cached = ee_schema_cache_get(schema, dialect);
+		site = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(CallSite));
+		site->constant = get_fn_expr_arg_stable(flinfo, 0) &&
+			get_fn_expr_arg_stable(flinfo, 2);
+		site->cached = cached;
+		ee_schema_cache_pin(cached);
+		site->release.func = release_site;
+		site->release.arg = site;
+		MemoryContextRegisterResetCallback(flinfo->fn_mcxt, &site->release);
+		flinfo->fn_extra = site;
+	}
+	else if (!ee_schema_cache_is(site->cached, schema, dialect))
+	{
+		cached = ee_schema_cache_get(schema, dialect);
+		ee_schema_cache_pin(cached);
+		ee_schema_cache_unpin(site->cached);
+		site->cached = cached;
+	}
+	PG_FREE_IF_COPY(schema, 0);
+	return ee_schema_cache_program(site->cached);
+}
+
+static void
+release_site(void *arg)
+{
+	ee_schema_cache_unpin(((CallSite *) arg)->cached);
+}
+
+/* The dialect that an argument names; 2020-12 if it is null. */
+static EeDialect
+dialect_argument(FunctionCallInfo fcinfo, int n)
+{
+	EeDialect	dialect = EE_DIALECT_2020_12;
+	char	   *name;
+
+	if (PG_ARGISNULL(n))
+		return dialect;
+	name = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	if (!ee_schema_dialect_of_name(name, &dialect))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown dialect of JSON Schema: \"%s\"", name),
+				 errhint("Dialects are draft4, draft6, draft7, 2019-09 and 2020-12.")));
+	pfree(name);
+	return dialect;
+}
+
+/* jsonschema_is_valid_with(schema, instance, documents, dialect) */
+Datum
+ee_sql_jsonschema_is_valid_with(PG_FUNCTION_ARGS)
+{
+	EeSchema   *program;
+	bool		valid;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	program = compile_with(fcinfo);
+	valid = ee_schema_eval(program, PG_GETARG_JSONB_P(1));
+	ee_schema_free(program);
+	PG_RETURN_BOOL(valid);
+}
+
+/* Compiles argument 0 with the documents of argument 2. */
+static EeSchema *
+compile_with(FunctionCallInfo fcinfo)
+{
+	EeSchemaOptions options = {dialect_argument(fcinfo, 3), false, NULL, NULL};
+	Jsonb	   *documents;
+
+	if (!PG_ARGISNULL(2))
+	{
+		documents = PG_GETARG_JSONB_P(2);
+		if (!JB_ROOT_IS_OBJECT(documents))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("documents must be an object of schemas by URI")));
+		options.resolve = resolve_in_object;
+		options.resolve_arg = documents;
+	}
+	return ee_schema_compile(PG_GETARG_JSONB_P(0), &options);
+}
+
+static Jsonb *
+resolve_in_object(const char *uri, void *arg)
+{
+	EeValue		documents = ee_value_root((Jsonb *) arg);
+	EeValue		found;
+	JsonbValue	value;
+
+	if (!ee_value_get(documents, uri, strlen(uri), &found))
+		return NULL;
+	if (found.type & (EE_IS_OBJECT | EE_IS_ARRAY))
+	{
+		value.type = jbvBinary;
+		value.val.binary.data = unconstify(JsonbContainer *,
+										   EE_VALUE_CONTAINER(found));
+		value.val.binary.len = found.len;
+	}
+	else if (found.type & EE_IS_BOOLEAN)
+	{
+		value.type = jbvBool;
+		value.val.boolean = found.type == EE_IS_TRUE;
+	}
+	else
+		return NULL;
+	return JsonbValueToJsonb(&value);
+}
+
+/* jsonschema_errors(schema, instance, dialect) */
+Datum
+ee_sql_jsonschema_errors(PG_FUNCTION_ARGS)
+{
+	List	   *violations = NIL;
+
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
+		violations = ee_schema_report(program_of_call(fcinfo),
+									  PG_GETARG_JSONB_P(1), 0);
+	return_violations(fcinfo, violations);
+	return (Datum) 0;
+}
+
+/* jsonschema_errors_with(schema, instance, documents, dialect) */
+Datum
+ee_sql_jsonschema_errors_with(PG_FUNCTION_ARGS)
+{
+	List	   *violations = NIL;
+
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
+		violations = ee_schema_report(compile_with(fcinfo),
+									  PG_GETARG_JSONB_P(1), 0);
+	return_violations(fcinfo, violations);
+	return (Datum) 0;
+}
+
+static void
+return_violations(FunctionCallInfo fcinfo, List *violations)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, violations)
+	{
+		const EeViolation *violation = lfirst(lc);
+		const char *texts[] = {violation->instance_path,
+			violation->keyword_path, violation->keyword,
+		violation->message, violation->expected, violation->found};
+		Datum		values[lengthof(texts)];
+		bool		nulls[lengthof(texts)];
+		int			i;
+
+		for (i = 0; i < lengthof(texts); i++)
+		{
+			nulls[i] = texts[i] == NULL;
+			values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(texts[i]);
+		}
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
+/*
+ * jsonschema_check(schema, dialect): against the metaschema; where that has
+ * nothing to say, what the compiler finds.
+ */
+Datum
+ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
+{
+	EeSchemaOptions options = {0};
+	List	   *violations = NIL;
+	Jsonb	   *schema;
+	Jsonb	   *metaschema;
+
+	if (!PG_ARGISNULL(0))
+	{
+		schema = PG_GETARG_JSONB_P(0);
+		options.dialect = dialect_argument(fcinfo, 1);
+		metaschema = ee_schema_metaschema(ee_schema_dialect_uri(dialect_of_schema(schema, options.dialect)));
+		violations = ee_schema_report(ee_schema_cache_program(ee_schema_cache_get(metaschema,
+																				  options.dialect)),
+									  schema, 0);
+		if (violations == NIL)
+			violations = ee_schema_compile_problems(schema, &options);
+	}
+	return_violations(fcinfo, violations);
+	return (Datum) 0;
+}
+
+/* The dialect that a schema names, or else the one given. */
+static EeDialect
+dialect_of_schema(Jsonb *schema, EeDialect dialect)
+{
+	EeValue		root = ee_value_root(schema);
+	EeValue		uri;
+
+	if (root.type == EE_IS_OBJECT &&
+		ee_value_get(root, "$schema", 7, &uri) && uri.type == EE_IS_STRING)
+		(void) ee_schema_dialect_of_uri(pnstrdup(uri.data, uri.len), &dialect);
+	return dialect;
+}
