@@ -15,14 +15,6 @@ COMMENT ON FUNCTION event_engine.event_envelope(event_engine.event) IS
 
 /* ---- What a definition may say ---- */
 
-CREATE FUNCTION event_engine.check_match(match jsonb, filter_path text,
-		filters jsonb)
-	RETURNS void
-	LANGUAGE c IMMUTABLE PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'ee_sql_check_match';
-COMMENT ON FUNCTION event_engine.check_match(jsonb, text, jsonb) IS
-	'Raises what is wrong with patterns and filters of a subscription.';
-
 CREATE FUNCTION event_engine.event_matches(event event_engine.event,
 		match jsonb, filter_path text DEFAULT NULL, filters jsonb DEFAULT NULL)
 	RETURNS boolean
@@ -418,22 +410,27 @@ BEGIN
 	draft := event_engine.subscription_draft(draft, patterns, handler, filter,
 		filters, match, channel, kind, options);
 
-	INSERT INTO event_engine.subscriptions AS s (subscriber, owner, kind,
-			patterns, match, filter_path, filters, handler, channel, options)
-		VALUES (draft.subscriber, draft.owner, draft.kind, draft.patterns,
-			draft.match, draft.filter_path, draft.filters, draft.handler,
-			draft.channel, draft.options)
-		ON CONFLICT ON CONSTRAINT subscriptions_subscriber_key DO NOTHING
-		RETURNING s.* INTO stored;
-	IF FOUND THEN
-		PERFORM event_engine.start_cursor(stored.number,
-			stored.options ->> 'start');
-		RETURN stored.id;
-	END IF;
+	-- again if what stood in the way is gone when looked at
+	LOOP
+		INSERT INTO event_engine.subscriptions AS s (subscriber, owner, kind,
+				patterns, match, filter_path, filters, handler, channel,
+				options)
+			VALUES (draft.subscriber, draft.owner, draft.kind, draft.patterns,
+				draft.match, draft.filter_path, draft.filters, draft.handler,
+				draft.channel, draft.options)
+			ON CONFLICT ON CONSTRAINT subscriptions_subscriber_key DO NOTHING
+			RETURNING s.* INTO stored;
+		IF FOUND THEN
+			PERFORM event_engine.start_cursor(stored.number,
+				stored.options ->> 'start');
+			RETURN stored.id;
+		END IF;
 
-	-- it exists: fine if it is the same
-	SELECT s.* INTO stored FROM event_engine.subscriptions AS s
-		WHERE s.subscriber = draft.subscriber;
+		SELECT s.* INTO stored FROM event_engine.subscriptions AS s
+			WHERE s.subscriber = draft.subscriber;
+		EXIT WHEN FOUND;
+	END LOOP;
+
 	IF (stored.owner, stored.kind, stored.patterns, stored.match,
 			stored.filter_path, stored.filters, stored.handler,
 			stored.channel, stored.options)

@@ -2,6 +2,14 @@
  * Routing: who wants which events.
  * ------------------------------------------------------------------------ */
 
+CREATE FUNCTION event_engine.check_match(match jsonb, filter_path text,
+		filters jsonb)
+	RETURNS boolean
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_check_match';
+COMMENT ON FUNCTION event_engine.check_match(jsonb, text, jsonb) IS
+	'Raises what is wrong with patterns and filters of a subscription, or is true.';
+
 /*
  * subscriptions
  *
@@ -39,6 +47,8 @@ CREATE TABLE event_engine.subscriptions (
 	status_reason text,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	-- one row that cannot be compiled would stop the matching of all
+	CHECK (event_engine.check_match(match, filter_path, filters)),
 	CHECK ((kind = 'handler') = (handler IS NOT NULL)),
 	CHECK ((kind = 'notify') = (channel IS NOT NULL))
 );

@@ -88,7 +88,7 @@ struct EeMatcher
 	MemoryContext scratch;		/* of one event */
 	int			n_entries;
 	Entry	   *entries;
-	EePatternTrie *trie;		/* all but regular expressions */
+	EePatternTrie *trie;		/* all but regular expressions; NULL: not yet */
 	bool		has_regex;
 	bool		needs_content;
 	EeFilterPath *path;			/* or NULL */
@@ -143,7 +143,6 @@ ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
 	matcher->context = CurrentMemoryContext;
 	matcher->n_entries = n;
 	matcher->entries = palloc0(sizeof(Entry) * n);
-	matcher->trie = ee_pattern_trie_create();
 	for (i = 0; i < n; i++)
 	{
 		Entry	   *entry = &matcher->entries[i];
@@ -153,8 +152,6 @@ ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
 		matcher->has_regex |= entry->type == ENTRY_REGEX;
 		matcher->needs_content |= entry->filter != NULL;
 	}
-	(void) ee_match_index(matcher, matcher->trie, -1);
-
 	if (filter_path != NULL)
 		matcher->path = ee_filter_path_compile(filter_path);
 	if (filters != NULL)
@@ -248,9 +245,8 @@ ee_match_index(const EeMatcher *matcher, EePatternTrie *trie, int payload)
 				continue;
 		}
 
-		/* the matcher's own trie tells its entries apart */
 		ee_pattern_trie_add(trie, kind, entry->value, entry->len,
-							trie == matcher->trie ? i : payload);
+							payload < 0 ? i : payload);
 	}
 	return all;
 }
@@ -488,6 +484,18 @@ work_out(EeMatcher *matcher, NameKey key)
 													"event_engine pattern names",
 													ALLOCSET_SMALL_SIZES);
 		matcher->names = names_create(matcher->memory, 16, NULL);
+	}
+
+	/* made when first asked: most matchers of a cache never are */
+	if (matcher->trie == NULL)
+	{
+		EePatternTrie *trie;
+
+		old = MemoryContextSwitchTo(matcher->context);
+		trie = ee_pattern_trie_create();
+		(void) ee_match_index(matcher, trie, -1);
+		matcher->trie = trie;
+		MemoryContextSwitchTo(old);
 	}
 
 	old = MemoryContextSwitchTo(matcher->memory);

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "nodes/bitmapset.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -45,16 +44,17 @@ List *
 ee_routing_cache_lookup(const char *pattern, int len)
 {
 	RoutingCache *routing = current();
-	Bitmapset  *positions = NULL;
+	List	   *positions = NIL;
 	List	   *result = NIL;
 	const int  *payloads;
 	int			n;
 	int			i;
+	int			last = -1;
 	ListCell   *cell;
 
 	payloads = ee_pattern_trie_lookup(routing->trie, pattern, len, &n);
 	for (i = 0; i < n; i++)
-		positions = bms_add_member(positions, payloads[i]);
+		positions = lappend_int(positions, payloads[i]);
 
 	foreach(cell, routing->with_regex)
 	{
@@ -62,13 +62,19 @@ ee_routing_cache_lookup(const char *pattern, int len)
 												lfirst_int(cell));
 
 		if (ee_match_pattern(subscription->matcher, pattern, len))
-			positions = bms_add_member(positions, lfirst_int(cell));
+			positions = lappend_int(positions, lfirst_int(cell));
 	}
 
-	i = -1;
-	while ((i = bms_next_member(positions, i)) >= 0)
-		result = lappend(result, list_nth(routing->subscriptions, i));
-	bms_free(positions);
+	/* one that matches by several patterns is there several times */
+	list_sort(positions, list_int_cmp);
+	foreach(cell, positions)
+	{
+		if (lfirst_int(cell) != last)
+			result = lappend(result, list_nth(routing->subscriptions,
+											  lfirst_int(cell)));
+		last = lfirst_int(cell);
+	}
+	list_free(positions);
 	return result;
 }
 

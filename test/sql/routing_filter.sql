@@ -90,7 +90,7 @@ FROM (SELECT jsonb_populate_record(NULL::event_engine.event,
 
 -- What is no filter is refused, with its place and what is allowed.
 \set SHOW_CONTEXT never
-CREATE FUNCTION check_filters(filters jsonb) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION check_filters(filters jsonb) RETURNS boolean LANGUAGE sql AS $$
 	SELECT event_engine.check_match('[{"type": "wildcard", "value": "#"}]', NULL, filters)
 $$;
 SELECT check_filters('{"field": "payload.x"}');

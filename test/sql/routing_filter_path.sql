@@ -40,7 +40,7 @@ FROM unnest(ARRAY['{"x": 1}', '{"x": [1, 2]}', '{"x": "1"}', '{}',
 
 -- What cannot be a filter is refused before there are events.
 \set SHOW_CONTEXT never
-CREATE FUNCTION check_path(path text) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION check_path(path text) RETURNS boolean LANGUAGE sql AS $$
 	SELECT event_engine.check_match('[{"type": "wildcard", "value": "#"}]', path, NULL)
 $$;
 SELECT check_path('$.payload.amount >');

@@ -86,6 +86,10 @@ SELECT event_engine.subscribe('bad', '{#}', options => '{"retryPolicy": {"attemp
 SELECT event_engine.subscribe('bad', '{#}', options => '{"start": "yesterdayish"}');
 SELECT event_engine.subscribe('bad', '{#}', options => '{"deliveryGuarantee": "maybe"}');
 
+-- Not even by hand: nobody could be matched any more.
+INSERT INTO event_engine.subscriptions (subscriber, owner, kind, match, options)
+	VALUES ('bad', current_user::regrole, 'pull', '[{"type": "wildcard", "value": "*x"}]', '{}');
+
 -- Handlers.
 CREATE FUNCTION billing.two(e jsonb, n integer) RETURNS void LANGUAGE sql AS 'SELECT';
 CREATE FUNCTION billing.text(e text) RETURNS void LANGUAGE sql AS 'SELECT';
