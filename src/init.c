@@ -9,10 +9,12 @@
 #include "postgres.h"
 
 #include "ground/compat.h"
+#include "ground/config.h"
 
 EE_MODULE_MAGIC("event_engine", EE_VERSION);
 
 void
 _PG_init(void)
 {
+	ee_config_init();
 }

@@ -1,0 +1,179 @@
+/*
+ * config.c
+ *	  Settings (GUCs event_engine.*), in the order of the rooms.
+ *
+ * Each has a paragraph in docs/settings.md; a check compares the two.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "ground/config.h"
+
+bool		ee_config_registry_allow_draft = false;
+bool		ee_config_validation_enabled = true;
+bool		ee_config_validation_assert_formats = true;
+int			ee_config_store_max_payload = 1024;
+int			ee_config_store_partition_period = EE_PERIOD_DAY;
+int			ee_config_store_partitions_ahead = 3;
+int			ee_config_store_deduplication_window = 7 * 24 * 60 * 60;
+int			ee_config_store_gin_indexes = EE_GIN_SEALED;
+int			ee_config_store_hop_limit = 32;
+bool		ee_config_delivery_enabled = true;
+int			ee_config_delivery_poll_interval = 5000;
+int			ee_config_delivery_batch_time = 200;
+int			ee_config_worker_slots = 32;
+int			ee_config_worker_launch_interval = 10000;
+int			ee_config_worker_idle_timeout = 60000;
+
+static const struct config_enum_entry partition_periods[] = {
+	{"hour", EE_PERIOD_HOUR, false},
+	{"day", EE_PERIOD_DAY, false},
+	{"week", EE_PERIOD_WEEK, false},
+	{"month", EE_PERIOD_MONTH, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry gin_indexes[] = {
+	{"off", EE_GIN_OFF, false},
+	{"sealed", EE_GIN_SEALED, false},
+	{"immediate", EE_GIN_IMMEDIATE, false},
+	{NULL, 0, false}
+};
+
+static void define_registry(void);
+static void define_validation(void);
+static void define_store(void);
+static void define_delivery(void);
+static void define_worker(void);
+
+void
+ee_config_init(void)
+{
+	define_registry();
+	define_validation();
+	define_store();
+	define_delivery();
+	define_worker();
+	MarkGUCPrefixReserved("event_engine");
+}
+
+static void
+define_registry(void)
+{
+	DefineCustomBoolVariable("event_engine.registry_allow_draft",
+							 "Allows publishing under a definition that is a draft.",
+							 NULL,
+							 &ee_config_registry_allow_draft,
+							 false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_validation(void)
+{
+	DefineCustomBoolVariable("event_engine.validation_enabled",
+							 "Validates payloads when they are published.",
+							 "Turn off only to load events that were validated elsewhere.",
+							 &ee_config_validation_enabled,
+							 true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("event_engine.validation_assert_formats",
+							 "Treats \"format\" as an assertion for registered events.",
+							 NULL,
+							 &ee_config_validation_assert_formats,
+							 true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_store(void)
+{
+	DefineCustomIntVariable("event_engine.store_max_payload",
+							"Largest payload accepted, as stored in jsonb.",
+							NULL,
+							&ee_config_store_max_payload,
+							1024, 1, 1024 * 1024,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomEnumVariable("event_engine.store_partition_period",
+							 "Length of a partition of the log.",
+							 "Partitions that exist keep their bounds.",
+							 &ee_config_store_partition_period,
+							 EE_PERIOD_DAY, partition_periods,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.store_partitions_ahead",
+							"Number of partitions made before they are needed.",
+							NULL,
+							&ee_config_store_partitions_ahead,
+							3, 1, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.store_deduplication_window",
+							"How long an event_id counts as seen.",
+							NULL,
+							&ee_config_store_deduplication_window,
+							7 * 24 * 60 * 60, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomEnumVariable("event_engine.store_gin_indexes",
+							 "When a partition gets GIN indexes on source and metadata.",
+							 "\"sealed\" makes them once no event can be added, which costs publishers nothing.",
+							 &ee_config_store_gin_indexes,
+							 EE_GIN_SEALED, gin_indexes,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.store_hop_limit",
+							"How many handlers in a row may publish because of one another.",
+							"Breaks loops of handlers that publish what they subscribe to.",
+							&ee_config_store_hop_limit,
+							32, 1, 10000,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_delivery(void)
+{
+	DefineCustomBoolVariable("event_engine.delivery_enabled",
+							 "Lets background workers deliver events.",
+							 NULL,
+							 &ee_config_delivery_enabled,
+							 true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.delivery_poll_interval",
+							"How often workers look for events that nobody told them of.",
+							"Covers COMMIT PREPARED and sessions without the preloaded library.",
+							&ee_config_delivery_poll_interval,
+							5000, 10, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.delivery_batch_time",
+							"A batch takes no further event once it has run so long.",
+							NULL,
+							&ee_config_delivery_batch_time,
+							200, 1, 3600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+static void
+define_worker(void)
+{
+	/* needed for shared memory only, and refused once the server is up */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("event_engine.worker_slots",
+								"Number of executors in all databases together.",
+								"Each is a background worker and counts in max_worker_processes, as does one router a database.",
+								&ee_config_worker_slots,
+								32, 1, 1024,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.worker_launch_interval",
+							"How often the launcher looks for new databases.",
+							NULL,
+							&ee_config_worker_launch_interval,
+							10000, 100, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.worker_idle_timeout",
+							"An executor without work ends after this time.",
+							NULL,
+							&ee_config_worker_idle_timeout,
+							60000, 100, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
