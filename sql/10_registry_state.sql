@@ -145,7 +145,9 @@ $$;
 COMMENT ON FUNCTION event_engine.definition_changed() IS
 	'Trigger: keeps event_definition_versions in step with the current version.';
 
-CREATE TRIGGER definition_changes BEFORE UPDATE
+CREATE TRIGGER definition_changes BEFORE UPDATE OF
+	event_id, name, description, pattern, version, source_types,
+	payload_schema, examples, ui_metadata, status, options, revision, updated_at
 	ON event_engine.event_definitions FOR EACH ROW
 	WHEN (OLD.* IS DISTINCT FROM NEW.*)
 	EXECUTE FUNCTION event_engine.definition_changes();

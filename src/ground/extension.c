@@ -112,7 +112,7 @@ ee_extension_relid(EeRelation relation)
 				(errcode(EE_ERRCODE_VERSION_MISMATCH),
 				 errmsg("relation \"%s.%s\" does not exist",
 						SCHEMA_NAME, relation_names[relation]),
-				 errdetail("The library is version %s; the extension in this database is of another version.",
+				 errdetail("The library is version %s, the extension in this database is not.",
 						   EE_VERSION),
 				 errhint("Run ALTER EXTENSION %s UPDATE.", EXTENSION_NAME)));
 	known->relid = relid;

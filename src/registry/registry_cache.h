@@ -39,7 +39,9 @@ typedef struct EeDefinition
 /*
  * The definition of a pattern, in the given version or (NULL) the current
  * one.  Raises UNKNOWN_PATTERN or UNKNOWN_VERSION.  The result stays valid
- * until the next call in this backend.
+ * until the next call in this backend; the arguments must not point into an
+ * earlier one.  Whether a status may be published under is the caller's to
+ * say.
  */
 extern EeDefinition *ee_registry_cache_lookup(const char *pattern, int len,
 											  const char *version);

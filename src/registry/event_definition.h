@@ -1,0 +1,32 @@
+/*
+ * event_definition.h
+ *	  What makes a definition valid: its pattern, its options, its schema.
+ */
+#ifndef EE_EVENT_DEFINITION_H
+#define EE_EVENT_DEFINITION_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+#define EE_PATTERN_MAX	255		/* characters, all of them one byte */
+
+/* options of a definition, taken apart */
+typedef struct EeDefinitionOptions
+{
+	const char *dialect;		/* NULL: the default one */
+	bool		formats_given;
+	bool		assert_formats; /* where given */
+} EeDefinitionOptions;
+
+/*
+ * Raises INVALID_PATTERN unless this can name a kind of events: segments of
+ * letters, digits, _ and -, separated by . or :.
+ */
+extern void ee_event_definition_check_pattern(const char *pattern, int len);
+
+/* Raises INVALID_DEFINITION for unknown keys and wrong values. */
+extern void ee_event_definition_parse_options(Jsonb *options,
+											  EeDefinitionOptions *parsed);
+
+#endif							/* EE_EVENT_DEFINITION_H */
