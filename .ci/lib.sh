@@ -80,19 +80,20 @@ leave_place() {
 }
 
 # install_here: build the checkout, install it into the private PostgreSQL.
+# (`set -e` does not hold in what step calls, hence the returns.)
 install_here() {
 	local flags
 	local -a with
-	.ci/private_install "$PLACE/pg$PGMAJOR" "$PGMAJOR"
+	.ci/private_install "$PLACE/pg$PGMAJOR" "$PGMAJOR" || return
 	with=(PG_CONFIG="$BIN/pg_config" with_llvm=no COPT="${COPT:--Werror}"
 		DEBUG="${DEBUG:-}" SANITIZE="${SANITIZE:-}" EE_CFLAGS="${EE_CFLAGS:-}" ${CC:+CC="$CC"})
 	# objects of another server, compiler or set of options are of no use
 	flags="$("$BIN/pg_config" --version) ${with[*]}"
 	if [ "$(cat build/flags 2>/dev/null || true)" != "$flags" ]; then
-		make -s -f Makefile "${with[@]}" clean
+		make -s -f Makefile "${with[@]}" clean || return
 		say "$flags" >build/flags
 	fi
-	make -s -j2 -f Makefile "${with[@]}" all
+	make -s -j2 -f Makefile "${with[@]}" all || return
 	make -s -f Makefile "${with[@]}" install
 }
 
@@ -106,11 +107,11 @@ start_server() {
 	stop_server "$dir"
 	mkdir -p "$dir"
 	[ "$(id -u)" -ne 0 ] || chown "$SERVER_USER" "$dir"
-	socket=$(as_server mktemp -d /tmp/ee.XXXXXX)
+	socket=$(as_server mktemp -d /tmp/ee.XXXXXX) || return
 	chmod 755 "$socket"
 	say "$socket" >"$dir/socket"
 	as_server "$BIN/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 \
-		--locale=C.UTF-8 --no-sync --no-instructions >"$dir/initdb.log"
+		--locale=C.UTF-8 --no-sync --no-instructions >"$dir/initdb.log" || return
 	{
 		say "listen_addresses = ''"
 		say "unix_socket_directories = '$socket'"

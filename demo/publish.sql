@@ -1,0 +1,49 @@
+-- Each payload is published in a transaction of its own: a refused one does
+-- not stop the rest.
+CREATE TABLE demo.outcome (event text, n int, id uuid, error text);
+
+CREATE PROCEDURE demo.publish_all() LANGUAGE plpgsql AS $$
+DECLARE
+	p demo.payloads;
+	id uuid;
+	refused text;
+BEGIN
+	FOR p IN SELECT * FROM demo.payloads LOOP
+		refused := NULL;
+		BEGIN
+			id := event_engine.publish_event('github.' || p.event, p.payload,
+				source => '{"type": "integration", "id": "github", "name": "GitHub webhooks"}',
+				event_id => format('%s/%s', p.event, p.n));
+		EXCEPTION WHEN OTHERS THEN
+			id := NULL;
+			refused := SQLSTATE;
+		END;
+		INSERT INTO demo.outcome VALUES (p.event, p.n, id, refused);
+		COMMIT;
+	END LOOP;
+END $$;
+
+SELECT clock_timestamp() AS begun \gset
+CALL demo.publish_all();
+SELECT round(extract(epoch FROM clock_timestamp() - :'begun') * 1000) AS ms \gset
+
+SELECT count(id) AS stored, count(error) AS refused, count(*) AS published,
+	round(1000.0 * count(*) / :ms) AS rate,
+	string_agg(DISTINCT error, ', ') AS sqlstates
+FROM demo.outcome \gset
+SELECT count(*) FILTER (WHERE (id IS NOT NULL) = valid) AS agreed,
+	count(*) FILTER (WHERE valid) AS valid, count(*) FILTER (WHERE NOT valid) AS invalid
+FROM demo.outcome JOIN demo.payloads USING (event, n) \gset
+\echo '   ' :published 'payloads published in' :ms 'ms (' :rate 'a second):' :stored 'stored,' :refused 'refused with SQLSTATE' :sqlstates
+\echo '    ajv finds' :valid 'valid and' :invalid 'not; the two agree on' :agreed 'of' :published
+\echo
+\echo '    Refused, and why:'
+\echo
+SELECT o.event || ' ' || o.n AS payload, left(e.message, 75) AS first_violation,
+	left(COALESCE(NULLIF(e.instance_path, ''), '(the whole payload)'), 45) AS at, NULLIF(e.violations - 1, 0) AS further
+FROM demo.outcome AS o
+JOIN demo.payloads AS p USING (event, n)
+CROSS JOIN LATERAL (SELECT v.*, count(*) OVER () AS violations
+	FROM event_engine.validate_event('github.' || p.event, p.payload) AS v LIMIT 1) AS e
+WHERE o.error IS NOT NULL
+ORDER BY o.event, o.n;

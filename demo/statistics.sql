@@ -1,0 +1,3 @@
+TABLE event_engine.stat_subscriptions;
+TABLE event_engine.stat_workers;
+TABLE event_engine.event_partitions;
