@@ -42,6 +42,12 @@ EXTRA_CLEAN = $(SQL_SCRIPT) log results tmp_check tmp_check_iso
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+
+# Bitcode for JIT needs the clang that the server was built with.
+ifeq (,$(shell command -v $$(sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)))
+override with_llvm = no
+endif
+
 include $(PGXS)
 
 $(OBJS): $(wildcard src/*.h src/*/*.h)
