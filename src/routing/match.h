@@ -40,8 +40,9 @@ extern bool ee_match_explain(EeMatcher *matcher, const EeEvent *event,
 
 /*
  * Put the patterns of a matcher into a trie of many, all under this payload,
- * or each under its position where payload is negative.  True if all of them could be: a regular expression cannot, whoever has one
- * is asked by ee_match_pattern().
+ * or each under its position where payload is negative.  True if all of them
+ * could be: a regular expression cannot, whoever has one is asked by
+ * ee_match_pattern().
  */
 extern bool ee_match_index(const EeMatcher *matcher, EePatternTrie *trie,
 						   int payload);
