@@ -98,6 +98,33 @@ $$;
 COMMENT ON FUNCTION event_engine.check_definition(text[], jsonb, text) IS
 	'Internal: raises what is wrong with the parts of a definition.';
 
+/*
+ * check_definition_schema: check_payload_schema for a definition that is about
+ * to be stored: nobody replaces a document that it reaches until it is, for
+ * whoever replaces one must see the definition, or be seen by it.
+ */
+CREATE FUNCTION event_engine.check_definition_schema(
+	payload_schema jsonb, options jsonb, examples jsonb)
+	RETURNS text[]
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	uris text[];
+BEGIN
+	uris := event_engine.check_payload_schema(payload_schema, options, examples);
+	IF cardinality(uris) = 0 THEN
+		RETURN uris;
+	END IF;
+	PERFORM FROM event_engine.event_schemas AS o
+	WHERE o.uri = ANY (uris)
+	ORDER BY o.uri COLLATE "C" FOR SHARE;
+	/* what was locked may be newer than what was read */
+	RETURN event_engine.check_payload_schema(payload_schema, options, examples);
+END
+$$;
+COMMENT ON FUNCTION event_engine.check_definition_schema(jsonb, jsonb, jsonb) IS
+	'Internal: check_payload_schema that keeps the documents as they are until the transaction ends.';
+
 /* ---- Finding ---- */
 
 /*
@@ -356,7 +383,7 @@ BEGIN
 		WHERE o.pattern = pattern;
 
 		IF d.id IS NULL THEN
-			uris := event_engine.check_payload_schema(payload_schema,
+			uris := event_engine.check_definition_schema(payload_schema,
 				coalesce(options, '{}'), coalesce(examples, '[]'));
 
 			/* a name must not lead to two definitions */
@@ -458,7 +485,7 @@ BEGIN
 	v.examples := coalesce(examples, '[]');
 	v.status := coalesce(status, 'active');
 	v.options := coalesce(options, '{}');
-	v.schema_uris := event_engine.check_payload_schema(v.payload_schema,
+	v.schema_uris := event_engine.check_definition_schema(v.payload_schema,
 		v.options, v.examples);
 	PERFORM event_engine.place_definition_version(d, v);
 	RETURN d.event_id;
@@ -573,7 +600,7 @@ BEGIN
 	END IF;
 
 	IF content_given THEN
-		v.schema_uris := event_engine.check_payload_schema(v.payload_schema,
+		v.schema_uris := event_engine.check_definition_schema(v.payload_schema,
 			v.options, v.examples);
 	END IF;
 	RETURN event_engine.place_definition_version(d, v);

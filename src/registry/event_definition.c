@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 
 #include "ground/errors.h"
 #include "registry/event_definition.h"
@@ -163,6 +164,12 @@ ee_sql_check_payload_schema(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 	Datum	   *uris;
 	int			n = 0;
+
+	/*
+	 * The caller may just have waited for the lock of a document: what its
+	 * replacement said before the lock was given up has to be heard.
+	 */
+	AcceptInvalidationMessages();
 
 	if (options != NULL)
 		ee_event_definition_parse_options(options, &parsed);
