@@ -28,7 +28,8 @@ CREATE TABLE event_engine.event_definitions (
 	event_id varchar(255) NOT NULL UNIQUE,
 	name text NOT NULL,
 	description text,
-	pattern varchar(255) NOT NULL UNIQUE,
+	pattern varchar(255) NOT NULL UNIQUE
+		CHECK (pattern ~ '^[A-Za-z0-9_-]+([.:][A-Za-z0-9_-]+)*$'),
 	version varchar(50) NOT NULL,
 	source_types jsonb NOT NULL DEFAULT '[]'
 		CHECK (jsonb_typeof(source_types) = 'array'),
@@ -97,15 +98,23 @@ COMMENT ON TABLE event_engine.event_schemas IS
 /* ---- Triggers: the tables may be changed by hand, and stay right ---- */
 
 CREATE FUNCTION event_engine.definition_changes() RETURNS trigger
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	/* publishers must not be the first to find out that it does not compile */
+	IF (NEW.payload_schema, NEW.options)
+			IS DISTINCT FROM (OLD.payload_schema, OLD.options)
+		AND NEW.schema_uris = OLD.schema_uris THEN
+		NEW.schema_uris := event_engine.check_payload_schema(
+			NEW.payload_schema, NEW.options);
+	END IF;
 	NEW.revision := OLD.revision + 1;
 	NEW.updated_at := clock_timestamp();
 	RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION event_engine.definition_changes() IS
-	'Trigger: counts the revisions of a definition.';
+	'Trigger: checks the schema of a definition and counts its revisions.';
 
 /* Not on INSERT: a restore loads the versions itself, after the definitions. */
 CREATE FUNCTION event_engine.definition_changed() RETURNS trigger

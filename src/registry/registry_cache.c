@@ -452,7 +452,7 @@ keep(CacheEntry *entry)
 	if (slots == NULL)
 		slots = slots_create(cache_context, 128, NULL);
 
-	/* the current version may have been found under its number */
+	/* the version asked for may just have become the current one */
 	slot = slots_lookup(slots, entry->key);
 	if (slot != NULL)
 		drop(slot->entry);

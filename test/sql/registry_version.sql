@@ -86,6 +86,16 @@ FROM event_engine.get_event_definition('c');
 UPDATE event_engine.event_definitions
 SET version = '3.0.0', payload_schema = '{"type": "null"}' WHERE pattern = 'c';
 SELECT * FROM versions WHERE pattern = 'c';
+-- A schema must compile, and a pattern be one, for those too.
+UPDATE event_engine.event_definitions
+SET payload_schema = '{"type": "nul"}' WHERE pattern = 'c';
+\set VERBOSITY terse
+UPDATE event_engine.event_definitions SET pattern = 'c.*' WHERE pattern = 'c';
+\set VERBOSITY default
+INSERT INTO event_engine.event_schemas VALUES ('urn:version', 'true');
+UPDATE event_engine.event_definitions
+SET payload_schema = '{"$ref": "urn:version"}' WHERE pattern = 'c' RETURNING schema_uris;
+DELETE FROM event_engine.event_schemas;
 INSERT INTO event_engine.event_definitions (event_id, name, pattern, version)
 VALUES ('d', 'd', 'd', '1.0.0');
 SELECT event_engine.register_event_definition('d');
