@@ -33,15 +33,15 @@ COMMENT ON SEQUENCE event_engine.event_seq IS
  */
 CREATE TYPE event_engine.event AS (
 	id uuid,
-	event_id varchar(255),
-	pattern varchar(255),
+	event_id varchar(255) COLLATE "C",
+	pattern varchar(255) COLLATE "C",
 	version varchar(50),
 	source jsonb,
 	"timestamp" timestamptz,
 	payload jsonb,
 	metadata jsonb,
 	created_at timestamptz,
-	partition_key varchar(255),
+	partition_key varchar(255) COLLATE "C",
 	aggregate_type varchar(255),
 	aggregate_version bigint,
 	priority event_engine.event_priority,
@@ -55,15 +55,15 @@ COMMENT ON TYPE event_engine.event IS
 
 CREATE TABLE event_engine.events (
 	id uuid NOT NULL,
-	event_id varchar(255),
-	pattern varchar(255) NOT NULL,
+	event_id varchar(255) COLLATE "C",
+	pattern varchar(255) COLLATE "C" NOT NULL,
 	version varchar(50),
 	source jsonb NOT NULL,
 	"timestamp" timestamptz NOT NULL,
 	payload jsonb NOT NULL,
 	metadata jsonb NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	partition_key varchar(255),
+	partition_key varchar(255) COLLATE "C",
 	aggregate_type varchar(255),
 	aggregate_version bigint,
 	priority event_engine.event_priority NOT NULL,
@@ -91,6 +91,34 @@ CREATE INDEX events_partition_key_idx ON event_engine.events (partition_key, seq
 	WHERE partition_key IS NOT NULL;
 CREATE INDEX events_timestamp_idx ON event_engine.events
 	USING brin ("timestamp", created_at);
+
+CREATE FUNCTION event_engine.receive_row() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_receive_row';
+COMMENT ON FUNCTION event_engine.receive_row() IS
+	'Trigger on events: receives what INSERT and COPY bring.';
+
+CREATE FUNCTION event_engine.refuse_change() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_refuse_change';
+COMMENT ON FUNCTION event_engine.refuse_change() IS
+	'Trigger on events: what is stored stays as it is.';
+
+CREATE TRIGGER event_engine_receive BEFORE INSERT ON event_engine.events
+	FOR EACH ROW EXECUTE FUNCTION event_engine.receive_row();
+CREATE TRIGGER event_engine_refuse_change BEFORE UPDATE OR DELETE
+	ON event_engine.events
+	FOR EACH ROW EXECUTE FUNCTION event_engine.refuse_change();
+CREATE TRIGGER event_engine_refuse_statement BEFORE UPDATE OR DELETE OR TRUNCATE
+	ON event_engine.events
+	FOR EACH STATEMENT EXECUTE FUNCTION event_engine.refuse_change();
+
+/* Takes what finds no partition; a safety net, normally empty. */
+CREATE TABLE event_engine.events_default PARTITION OF event_engine.events
+	DEFAULT;
+COMMENT ON TABLE event_engine.events_default IS
+	'Events that found no partition; normally empty.';
+CREATE TRIGGER event_engine_refuse_truncate BEFORE TRUNCATE
+	ON event_engine.events_default
+	EXECUTE FUNCTION event_engine.refuse_change();
 
 /*
  * event_partitions: what readers may know of a partition without opening it.
@@ -120,7 +148,7 @@ COMMENT ON TABLE event_engine.event_partitions IS
  *	expires_at	from then on the identifier counts as new
  */
 CREATE TABLE event_engine.event_keys (
-	event_id varchar(255) NOT NULL PRIMARY KEY,
+	event_id varchar(255) COLLATE "C" NOT NULL PRIMARY KEY,
 	id uuid NOT NULL,
 	expires_at timestamptz NOT NULL
 );

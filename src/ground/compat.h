@@ -47,4 +47,39 @@ extern PGDLLEXPORT void _PG_init(void);
 	parseTypeString(name, oid, typmod, false)
 #endif
 
+/* rights on objects are asked in one way from 16 on */
+#if PG_VERSION_NUM >= 160000
+#define ee_proc_aclcheck(oid, role) \
+	object_aclcheck(ProcedureRelationId, oid, role, ACL_EXECUTE)
+#else
+#define ee_proc_aclcheck(oid, role) pg_proc_aclcheck(oid, role, ACL_EXECUTE)
+#endif
+
+/* wait events have names of their own from 17 on */
+#if PG_VERSION_NUM >= 170000
+#define ee_wait_event_new(name)	WaitEventExtensionNew(name)
+#else
+#define ee_wait_event_new(name) ((void) (name), (uint32) PG_WAIT_EXTENSION)
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define EE_HAVE_TRANSACTION_TIMEOUT 1
+#endif
+
+/* number of this process in ProcGlobal->allProcs */
+#if PG_VERSION_NUM >= 170000
+#define EE_MY_PROCNO	((uint32) MyProcNumber)
+#else
+#define EE_MY_PROCNO	((uint32) MyProc->pgprocno)
+#endif
+
+/* index_beginscan counts instrumentation from 18 on */
+#if PG_VERSION_NUM >= 180000
+#define ee_index_beginscan(heap, index, snapshot, nkeys, norderbys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, norderbys)
+#else
+#define ee_index_beginscan(heap, index, snapshot, nkeys, norderbys) \
+	index_beginscan(heap, index, snapshot, nkeys, norderbys)
+#endif
+
 #endif							/* EE_COMPAT_H */

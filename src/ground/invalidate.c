@@ -19,6 +19,7 @@
 
 #include "ground/errors.h"
 #include "ground/invalidate.h"
+#include "ground/shared.h"
 
 static void relation_changed(Datum arg, Oid relid);
 static void schema_changed(Datum arg, int cacheid, uint32 hash);
@@ -95,6 +96,8 @@ ee_sql_announce_change(PG_FUNCTION_ARGS)
 				 errmsg("announce_change() must be called by an AFTER trigger")));
 
 	CacheInvalidateRelcache(trigger->tg_relation);
+	/* workers that sleep take no notice of an invalidation by itself */
+	ee_shared_note_changed();
 
 	return PointerGetDatum(NULL);
 }

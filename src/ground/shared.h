@@ -1,0 +1,138 @@
+/*
+ * shared.h
+ *	  All shared memory of event_engine, and the wake at commit.
+ *
+ * Everything here is a no-op in a server that did not preload the library;
+ * ee_shared_available() tells.
+ */
+#ifndef EE_SHARED_H
+#define EE_SHARED_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+
+/*
+ * A set of patterns, as bits: a pattern is hashed to one of them.  A shared
+ * bit wakes somebody in vain, never the other way round.
+ */
+#define EE_PATTERN_WORDS	16
+
+typedef struct EePatternSet
+{
+	uint64		words[EE_PATTERN_WORDS];
+} EePatternSet;
+
+typedef struct EeSharedPatternSet
+{
+	pg_atomic_uint64 words[EE_PATTERN_WORDS];
+} EeSharedPatternSet;
+
+#define EE_MAX_DATABASES	128
+#define EE_MAX_HOLDS		16
+
+/* Successors: FREE -> STARTING -> RUNNING -> FREE, or STARTING -> FREE. */
+typedef enum EeSlotState
+{
+	EE_SLOT_FREE,
+	EE_SLOT_STARTING,			/* registered with the postmaster */
+	EE_SLOT_RUNNING				/* its process is attached */
+} EeSlotState;
+
+/*
+ * A database with a router.  All fields are written under EeShared.lock,
+ * except the atomics.
+ */
+typedef struct EeDatabaseSlot
+{
+	pg_atomic_uint32 dbid;		/* InvalidOid: free; read without lock */
+	EeSlotState state;			/* of the router */
+	bool		requested;		/* somebody created the extension here */
+	bool		failed;			/* the latest router ended with an error */
+	uint32		generation;		/* counts the uses of this slot */
+	int			pid;			/* of the router */
+	TimestampTz started_at;		/* STARTING since, or attached at */
+	pg_atomic_uint32 procno;	/* of the router; read without lock */
+	pg_atomic_uint32 changed;	/* configuration changed: router to look */
+	pg_atomic_uint32 dirty;		/* something was published */
+	EeSharedPatternSet asleep;	/* wanted by roles without an executor */
+	EeSharedPatternSet news;	/* of those, published */
+} EeDatabaseSlot;
+
+/* An executor.  Locking as above. */
+typedef struct EeWorkerSlot
+{
+	pg_atomic_uint32 dbid;		/* InvalidOid: free; read without lock */
+	Oid			roleid;
+	EeSlotState state;
+	uint32		generation;
+	int			pid;
+	TimestampTz started_at;
+	pg_atomic_uint32 procno;
+	pg_atomic_uint32 changed;	/* configuration changed */
+	EeSharedPatternSet interest;	/* written by the executor */
+	EeSharedPatternSet news;	/* set by publishers, taken by the executor */
+	/* for the statistics view; written by the executor alone */
+	pg_atomic_uint64 events;
+	pg_atomic_uint64 batches;
+	pg_atomic_uint64 failures;
+	pg_atomic_uint64 busy_since;	/* TimestampTz, 0: idle */
+} EeWorkerSlot;
+
+typedef struct EeShared EeShared;
+
+#define EE_NO_PROC	PG_UINT32_MAX
+
+extern void ee_shared_init(void);
+extern bool ee_shared_available(void);
+
+/* The slots, for readers that iterate; see the locking rule above. */
+extern EeDatabaseSlot *ee_shared_database(int i);
+extern EeWorkerSlot *ee_shared_worker(int i);
+extern int	ee_shared_n_workers(void);
+extern void ee_shared_lock(bool exclusive);
+extern void ee_shared_unlock(void);
+
+/* Bits of a pattern. */
+extern void ee_shared_pattern_add(EePatternSet *set, const char *pattern,
+								  int len);
+extern bool ee_shared_pattern_test(const EePatternSet *set,
+								   const char *pattern, int len);
+extern void ee_shared_pattern_all(EePatternSet *set);
+extern void ee_shared_pattern_store(EeSharedPatternSet *shared,
+									const EePatternSet *set);
+extern bool ee_shared_pattern_take(EeSharedPatternSet *shared,
+								   EePatternSet *set);
+extern bool ee_shared_pattern_empty(const EePatternSet *set);
+
+/* Called in a transaction; take effect when it commits. */
+extern void ee_shared_note_published(const char *pattern, int len);
+extern void ee_shared_note_changed(void);
+
+/* Launcher */
+extern void ee_shared_launcher_attach(void);
+extern bool ee_shared_take_launcher_request(void);
+
+/* Slots: reserve (by who starts a process), attach (by the process). */
+extern EeDatabaseSlot *ee_shared_reserve_router(Oid dbid, bool *running);
+extern EeWorkerSlot *ee_shared_reserve_executor(Oid dbid, Oid roleid,
+												bool *running);
+extern void ee_shared_unreserve_router(EeDatabaseSlot *slot,
+									   uint32 generation);
+extern void ee_shared_unreserve_executor(EeWorkerSlot *slot,
+										 uint32 generation);
+extern EeDatabaseSlot *ee_shared_attach_router(int index, uint32 generation);
+extern EeWorkerSlot *ee_shared_attach_executor(int index, uint32 generation);
+extern int	ee_shared_router_index(EeDatabaseSlot *slot);
+extern int	ee_shared_executor_index(EeWorkerSlot *slot);
+extern EeDatabaseSlot *ee_shared_my_database(void);
+extern bool ee_shared_executor_exists(Oid dbid, Oid roleid);
+extern bool ee_shared_executor_retire(void);
+
+/* Keep workers out of a database, for DROP DATABASE and its kin. */
+extern void ee_shared_hold_database(Oid dbid);
+extern void ee_shared_release_database(Oid dbid);
+extern bool ee_shared_is_held(Oid dbid);
+
+#endif							/* EE_SHARED_H */

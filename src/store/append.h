@@ -1,0 +1,21 @@
+/*
+ * append.h
+ *	  Put received events into the log.
+ */
+#ifndef EE_APPEND_H
+#define EE_APPEND_H
+
+#include "postgres.h"
+
+#include "ground/envelope.h"
+
+/* Give them their place in the log and store them, in this order. */
+extern void ee_append_events(EeEvent *events, int n);
+
+/* Give one its place: xid, then seq.  For rows that the server inserts. */
+extern void ee_append_position(EeEvent *event);
+
+/* Is append.c itself running an INSERT?  Its rows are received already. */
+extern bool ee_append_in_progress(void);
+
+#endif							/* EE_APPEND_H */

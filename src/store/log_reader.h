@@ -1,0 +1,32 @@
+/*
+ * log_reader.h
+ *	  Read what lies between two positions of the log, in order.
+ */
+#ifndef EE_LOG_READER_H
+#define EE_LOG_READER_H
+
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "utils/snapshot.h"
+
+#include "store/log_position.h"
+
+typedef struct EeLogReader EeLogReader;
+
+/*
+ * The events of the cursor's range that are above its seq, in order of seq.
+ * patterns (n_patterns of type text) restricts to those; NULL: all.  The
+ * snapshot is the reader's own and not older than the range's end; it stays
+ * with the caller.  All lives in CurrentMemoryContext.
+ */
+extern EeLogReader *ee_log_reader_begin(const EeLogCursor *cursor,
+										Datum *patterns, int n_patterns,
+										Snapshot snapshot);
+
+/* The next event, valid until the next call; NULL at the end. */
+extern TupleTableSlot *ee_log_reader_next(EeLogReader *reader);
+
+extern void ee_log_reader_end(EeLogReader *reader);
+
+#endif							/* EE_LOG_READER_H */

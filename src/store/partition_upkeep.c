@@ -1,0 +1,299 @@
+/*
+ * partition_upkeep.c
+ *	  Making partitions of the log before they are needed, and sealing those
+ *	  whose time is over.
+ *
+ * A partition is made apart and then attached, which publishers do not
+ * notice: ATTACH conflicts with other DDL only, and with writers of the
+ * default partition.  A publisher who finds none makes one itself if nobody
+ * is in the way, and else appends to the default partition.
+ *
+ * Sealing takes SHARE lock on a partition for which no publisher can still
+ * hold its lock, writes down its range of seq, and from then on readers that
+ * are past it need not open it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "ground/config.h"
+#include "ground/extension.h"
+#include "ground/identity.h"
+#include "store/partition.h"
+#include "store/partition_upkeep.h"
+
+/* The clocks of publishers that are about to lock may be behind ours. */
+#define SEAL_DELAY_USECS	(10 * USECS_PER_SEC)
+
+static void period_bounds(TimestampTz at, TimestampTz *lower,
+						  TimestampTz *upper);
+static TimestampTz month_start(int year, int month);
+static TimestampTz after_default(TimestampTz lower, TimestampTz upper);
+static char *partition_name(TimestampTz lower);
+static void create_partition(TimestampTz lower, TimestampTz upper);
+static void create_gin_indexes(const char *partition);
+static void seal(Oid relid);
+static void execute(const char *sql);
+static char *utc_literal(TimestampTz at);
+
+bool
+ee_partition_make(TimestampTz at, bool nowait)
+{
+	Oid			parent = ee_extension_relid(EE_REL_EVENTS);
+	Oid			default_relid;
+	TimestampTz lower;
+	TimestampTz upper;
+	TimestampTz gap_lower;
+	TimestampTz gap_upper;
+	EeIdentity	saved;
+
+	if (nowait)
+	{
+		if (!ConditionalLockRelationOid(parent, ShareUpdateExclusiveLock))
+			return false;
+	}
+	else
+		LockRelationOid(parent, ShareUpdateExclusiveLock);
+	if (ee_partition_exists_for(at))
+		return true;
+
+	ee_partition_gap(at, &gap_lower, &gap_upper, &default_relid);
+	if (OidIsValid(default_relid) &&
+		!ConditionalLockRelationOid(default_relid, AccessExclusiveLock))
+		return false;
+
+	period_bounds(at, &lower, &upper);
+	lower = Max(lower, gap_lower);
+	upper = Min(upper, gap_upper);
+
+	ee_identity_engine(&saved);
+	SPI_connect();
+	if (OidIsValid(default_relid))
+		lower = after_default(lower, upper);
+	if (lower <= at && lower < upper)
+		create_partition(lower, upper);
+	SPI_finish();
+	ee_identity_restore(&saved);
+	return ee_partition_exists_for(at);
+}
+
+int
+ee_partition_make_ahead(void)
+{
+	TimestampTz at = GetCurrentTimestamp();
+	int			made = 0;
+
+	for (int i = 0; i <= ee_config_store_partitions_ahead; i++)
+	{
+		TimestampTz lower;
+		TimestampTz upper;
+
+		if (!ee_partition_exists_for(at))
+		{
+			if (!ee_partition_make(at, true))
+				break;
+			made++;
+		}
+		period_bounds(at, &lower, &upper);
+		at = upper;
+	}
+	return made;
+}
+
+int
+ee_partition_seal_due(void)
+{
+	int			n;
+	int			sealed = 0;
+	Oid		   *relids =
+		ee_partition_due_for_sealing(GetCurrentTimestamp() - SEAL_DELAY_USECS,
+									 &n);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!ConditionalLockRelationOid(relids[i], ShareLock))
+			continue;			/* somebody has yet to commit into it */
+		seal(relids[i]);
+		sealed++;
+	}
+	return sealed;
+}
+
+/* ------------------------------------------------------------------ bounds */
+
+static void
+period_bounds(TimestampTz at, TimestampTz *lower, TimestampTz *upper)
+{
+	int64		length = USECS_PER_HOUR;
+	int64		offset = 0;
+	int64		rest;
+
+	switch ((EePartitionPeriod) ee_config_store_partition_period)
+	{
+		case EE_PERIOD_MONTH:
+			{
+				struct pg_tm tm;
+				fsec_t		fsec;
+
+				if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+					elog(ERROR, "timestamp out of range");
+				*lower = month_start(tm.tm_year, tm.tm_mon);
+				*upper = tm.tm_mon == 12 ? month_start(tm.tm_year + 1, 1) :
+					month_start(tm.tm_year, tm.tm_mon + 1);
+				return;
+			}
+		case EE_PERIOD_WEEK:
+			length = 7 * USECS_PER_DAY;
+			offset = 2 * USECS_PER_DAY; /* 2000-01-03 was a Monday */
+			break;
+		case EE_PERIOD_DAY:
+			length = USECS_PER_DAY;
+			break;
+		case EE_PERIOD_HOUR:
+			break;
+	}
+	rest = (at - offset) % length;
+	if (rest < 0)
+		rest += length;
+	*lower = at - rest;
+	*upper = *lower + length;
+}
+
+static TimestampTz
+month_start(int year, int month)
+{
+	return (int64) (date2j(year, month, 1) - POSTGRES_EPOCH_JDATE) *
+		USECS_PER_DAY;
+}
+
+/*
+ * Events that had to go to the default partition stay there: the new one
+ * begins behind them.
+ */
+static TimestampTz
+after_default(TimestampTz lower, TimestampTz upper)
+{
+	bool		isnull;
+	Datum		latest;
+
+	if (SPI_execute(psprintf("SELECT max(created_at) FROM event_engine.events_default "
+							 "WHERE created_at >= %s AND created_at < %s",
+							 utc_literal(lower), utc_literal(upper)),
+					true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read event_engine.events_default");
+	latest = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+						   &isnull);
+	return isnull ? lower : DatumGetTimestampTz(latest) + 1;
+}
+
+/* ---------------------------------------------------------------- creation */
+
+static char *
+utc_literal(TimestampTz at)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "timestamp out of range");
+	return psprintf("'%04d-%02d-%02d %02d:%02d:%02d.%06d+00'::pg_catalog.timestamptz",
+					tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
+					tm.tm_sec, fsec);
+}
+
+/* events_20260131, with the time of day where that is not midnight. */
+static char *
+partition_name(TimestampTz lower)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(lower, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "timestamp out of range");
+	if (fsec != 0)
+		return psprintf("events_%04d%02d%02d_%02d%02d%02d_%06d", tm.tm_year,
+						tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
+						tm.tm_sec, fsec);
+	if (lower % USECS_PER_DAY != 0)
+		return psprintf("events_%04d%02d%02d_%02d%02d%02d", tm.tm_year,
+						tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min,
+						tm.tm_sec);
+	return psprintf("events_%04d%02d%02d", tm.tm_year, tm.tm_mon, tm.tm_mday);
+}
+
+static void
+execute(const char *sql)
+{
+	if (SPI_execute(sql, false, 0) < 0)
+		elog(ERROR, "could not execute: %s", sql);
+}
+
+static void
+create_partition(TimestampTz lower, TimestampTz upper)
+{
+	const char *name = quote_identifier(partition_name(lower));
+
+	execute(psprintf("CREATE TABLE event_engine.%s (LIKE event_engine.events "
+					 "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)",
+					 name));
+	execute(psprintf("CREATE TRIGGER event_engine_refuse_truncate BEFORE TRUNCATE "
+					 "ON event_engine.%s EXECUTE FUNCTION event_engine.refuse_change()",
+					 name));
+	execute(psprintf("ALTER TABLE event_engine.events ATTACH PARTITION event_engine.%s "
+					 "FOR VALUES FROM (%s) TO (%s)",
+					 name, utc_literal(lower), utc_literal(upper)));
+	if (ee_config_store_gin_indexes == EE_GIN_IMMEDIATE)
+		create_gin_indexes(name);
+	execute(psprintf("INSERT INTO event_engine.event_partitions (relid, lower, upper) "
+					 "VALUES ('event_engine.%s', %s, %s)",
+					 name, utc_literal(lower), utc_literal(upper)));
+	CacheInvalidateRelcacheByRelid(ee_extension_relid(EE_REL_EVENT_PARTITIONS));
+	CommandCounterIncrement();
+}
+
+static void
+create_gin_indexes(const char *partition)
+{
+	execute(psprintf("CREATE INDEX ON event_engine.%s USING gin (source jsonb_path_ops)",
+					 partition));
+	execute(psprintf("CREATE INDEX ON event_engine.%s USING gin (metadata jsonb_path_ops)",
+					 partition));
+}
+
+/* ----------------------------------------------------------------- sealing */
+
+static void
+seal(Oid relid)
+{
+	const char *name = quote_identifier(get_rel_name(relid));
+	EeIdentity	saved;
+	bool		has_gin;
+
+	ee_identity_engine(&saved);
+	SPI_connect();
+	/* one statement, one snapshot, taken after the lock */
+	execute(psprintf("INSERT INTO event_engine.event_partitions AS p "
+					 "(relid, sealed_at, min_seq, max_seq) "
+					 "SELECT '%u'::pg_catalog.regclass, clock_timestamp(), min(seq), max(seq) "
+					 "FROM event_engine.%s "
+					 "ON CONFLICT (relid) DO UPDATE SET sealed_at = excluded.sealed_at, "
+					 "min_seq = excluded.min_seq, max_seq = excluded.max_seq",
+					 relid, name));
+	execute(psprintf("SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid "
+					 "JOIN pg_catalog.pg_am a ON a.oid = c.relam "
+					 "WHERE i.indrelid = %u AND a.amname = 'gin'", relid));
+	has_gin = SPI_processed > 0;
+	if (ee_config_store_gin_indexes == EE_GIN_SEALED && !has_gin)
+		create_gin_indexes(name);
+	SPI_finish();
+	ee_identity_restore(&saved);
+	CacheInvalidateRelcacheByRelid(ee_extension_relid(EE_REL_EVENT_PARTITIONS));
+}

@@ -1,0 +1,259 @@
+/*
+ * receive.c
+ *	  From what a publisher gave to an event that can be stored: every way
+ *	  in passes here.
+ *
+ * Normalises, identifies, stamps, enriches and validates.  Promises that all
+ * that is wrong is said at once.  Leaves deduplication to event_keys.c, and
+ * the position in the log to append.c.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "ground/config.h"
+#include "ground/errors.h"
+#include "ground/extension.h"
+#include "ground/uuid7.h"
+#include "registry/registry_cache.h"
+#include "store/metadata.h"
+#include "store/receive.h"
+#include "validation/schema_eval.h"
+#include "validation/schema_report.h"
+
+#define MAX_NAME_CHARS	255
+
+static void receive_source(EeEvent *event, const EeReceived *received,
+						   const EeDefinition *definition,
+						   List **violations);
+static void receive_payload(EeEvent *event, const EeReceived *received,
+							const EeDefinition *definition,
+							List **violations);
+static void check_status(EeDefinition *definition);
+static void set_name(EeEvent *event, EeEventAttr attr, char *value,
+					 const char *path, List **violations);
+static void set_text(EeEvent *event, EeEventAttr attr, Datum value);
+static Datum current_role(void);
+
+void
+ee_receive_event(EeEvent *event, const EeReceived *received,
+				 TimestampTz created_at, List **violations)
+{
+	EeDefinition *definition;
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+	memset(event->nulls, true, sizeof(event->nulls));
+
+	definition = ee_registry_cache_lookup(received->pattern,
+										  received->pattern_len,
+										  received->version);
+	check_status(definition);
+
+	ee_uuid7_generate(id, created_at);
+	set_text(event, EE_EVENT_ID, UUIDPGetDatum(id));
+	set_text(event, EE_EVENT_PATTERN, definition->pattern_text);
+	set_text(event, EE_EVENT_VERSION, definition->version_text);
+	set_text(event, EE_EVENT_CREATED_AT, TimestampTzGetDatum(created_at));
+	set_text(event, EE_EVENT_TIMESTAMP,
+			 TimestampTzGetDatum(received->has_timestamp ?
+								 received->timestamp : created_at));
+	set_text(event, EE_EVENT_CREATED_BY, current_role());
+	set_text(event, EE_EVENT_PRIORITY,
+			 ObjectIdGetDatum(ee_extension_priority(received->priority ?
+													received->priority :
+													"normal")));
+	set_name(event, EE_EVENT_EVENT_ID, received->event_id, "/eventId",
+			 violations);
+	set_name(event, EE_EVENT_PARTITION_KEY, received->partition_key,
+			 "/partitionKey", violations);
+	set_name(event, EE_EVENT_AGGREGATE_TYPE, received->aggregate_type,
+			 "/aggregateType", violations);
+	if (received->has_aggregate_version)
+		set_text(event, EE_EVENT_AGGREGATE_VERSION,
+				 Int64GetDatum(received->aggregate_version));
+	if (received->has_deliver_at)
+		set_text(event, EE_EVENT_DELIVER_AT,
+				 TimestampTzGetDatum(received->deliver_at));
+
+	receive_source(event, received, definition, violations);
+	set_text(event, EE_EVENT_METADATA,
+			 JsonbPGetDatum(ee_metadata_complete(received->metadata, id,
+												 violations)));
+	receive_payload(event, received, definition, violations);
+}
+
+static void
+set_text(EeEvent *event, EeEventAttr attr, Datum value)
+{
+	EE_EVENT_VALUE(event, attr) = value;
+	EE_EVENT_IS_NULL(event, attr) = false;
+}
+
+/* A varchar(255) that may not be empty. */
+static void
+set_name(EeEvent *event, EeEventAttr attr, char *value, const char *path,
+		 List **violations)
+{
+	int			len;
+
+	if (value == NULL)
+		return;
+	len = pg_mbstrlen(value);
+	if (len == 0 || len > MAX_NAME_CHARS)
+		*violations = lappend(*violations,
+							  ee_metadata_violation(path, "length",
+													"must have 1 to 255 characters",
+													"1 to 255 characters",
+													psprintf("%d characters",
+															 len)));
+	else
+		set_text(event, attr, CStringGetTextDatum(value));
+}
+
+static void
+check_status(EeDefinition *definition)
+{
+	if (definition->status == EE_DEFINITION_DRAFT &&
+		!ee_config_registry_allow_draft)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_DEFINITION_STATUS),
+				 errmsg("event definition \"%s\" is a draft",
+						definition->event_id),
+				 errhint("Activate it with event_engine.update_event_definition(%s, status => 'active'), or set event_engine.registry_allow_draft.",
+						 quote_literal_cstr(definition->event_id))));
+	if (definition->status == EE_DEFINITION_DEPRECATED && !definition->warned)
+	{
+		definition->warned = true;
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("event definition \"%s\" is deprecated",
+						definition->event_id)));
+	}
+}
+
+static void
+receive_source(EeEvent *event, const EeReceived *received,
+			   const EeDefinition *definition, List **violations)
+{
+	int			before = list_length(*violations);
+	Jsonb	   *source = received->source;
+	const char *type;
+	int			len;
+
+	if (source == NULL)
+		source = ee_metadata_default_source();
+	else
+		ee_metadata_check_source(source, violations);
+	set_text(event, EE_EVENT_SOURCE, JsonbPGetDatum(source));
+
+	if (definition->n_source_types == 0 ||
+		list_length(*violations) != before)
+		return;
+	type = ee_metadata_source_type(source, &len);
+	for (int i = 0; i < definition->n_source_types; i++)
+		if (strlen(definition->source_types[i]) == len &&
+			memcmp(definition->source_types[i], type, len) == 0)
+			return;
+	*violations = lappend(*violations,
+						  ee_metadata_violation("/source/type", "source_types",
+												"is not among the definition's source types",
+												ee_metadata_list(definition->source_types,
+																 definition->n_source_types),
+												pnstrdup(type, len)));
+}
+
+static void
+receive_payload(EeEvent *event, const EeReceived *received,
+				const EeDefinition *definition, List **violations)
+{
+	Jsonb	   *payload = received->payload;
+	ListCell   *lc;
+
+	set_text(event, EE_EVENT_PAYLOAD, JsonbPGetDatum(payload));
+	if (VARSIZE(payload) > (Size) ee_config_store_max_payload * 1024)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_PAYLOAD_TOO_LARGE),
+				 errmsg("payload of %u bytes exceeds the limit of %d kB",
+						(unsigned) VARSIZE(payload),
+						ee_config_store_max_payload),
+				 errhint("Store large data apart and publish a reference to it, or raise event_engine.store_max_payload.")));
+	if (definition->schema == NULL || !ee_config_validation_enabled)
+		return;
+	if (likely(ee_schema_eval(definition->schema, payload)))
+		return;
+	foreach(lc, ee_schema_report(definition->schema, payload, 0))
+	{
+		EeViolation *violation = lfirst(lc);
+
+		violation->instance_path = psprintf("/payload%s",
+											violation->instance_path);
+		*violations = lappend(*violations, violation);
+	}
+}
+
+/* The name of the role that publishes, remembered while it stays the same. */
+static Datum
+current_role(void)
+{
+	static Oid	role = InvalidOid;
+	static Datum name = (Datum) 0;
+
+	if (role != GetUserId() || name == (Datum) 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+		char	   *found = GetUserNameFromId(GetUserId(), false);
+
+		if (name != (Datum) 0)
+			pfree(DatumGetPointer(name));
+		name = CStringGetTextDatum(found);
+		pfree(found);
+		role = GetUserId();
+		MemoryContextSwitchTo(old);
+	}
+	return name;
+}
+
+/* All that is wrong, in one error. */
+void
+ee_receive_raise(List *violations, const char *pattern)
+{
+	StringInfoData detail;
+	bool		payload_only = true;
+	ListCell   *lc;
+
+	if (violations == NIL)
+		return;
+	initStringInfo(&detail);
+	foreach(lc, violations)
+	{
+		EeViolation *violation = lfirst(lc);
+
+		if (strstr(violation->instance_path, "/payload") == NULL)
+			payload_only = false;
+		if (detail.len > 0)
+			appendStringInfoChar(&detail, '\n');
+		appendStringInfo(&detail, "%s: %s", violation->instance_path,
+						 violation->message);
+		if (violation->expected != NULL)
+			appendStringInfo(&detail, ", expected %s", violation->expected);
+		if (violation->found != NULL)
+			appendStringInfo(&detail, ", found %s", violation->found);
+		appendStringInfo(&detail, " (%s)",
+						 violation->keyword_path != NULL ?
+						 violation->keyword_path : violation->keyword);
+	}
+	ereport(ERROR,
+			(errcode(payload_only ? EE_ERRCODE_INVALID_PAYLOAD :
+					 EE_ERRCODE_INVALID_EVENT),
+			 pattern != NULL ?
+			 errmsg("event \"%s\" is not valid: %d violation(s)", pattern,
+					list_length(violations)) :
+			 errmsg("events are not valid: %d violation(s)",
+					list_length(violations)),
+			 errdetail("%s", detail.data),
+			 errhint("event_engine.validate_event() checks a payload without publishing it.")));
+}
