@@ -1,0 +1,168 @@
+/*
+ * batch.c
+ *	  Take the next events of a subscription from the log.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "delivery/batch.h"
+#include "ground/invalidate.h"
+
+/*
+ * A range that spans fewer log positions than this, for each pattern wanted,
+ * is read whole and filtered: looking up each pattern would cost more.
+ */
+#define LOOKUP_WORTH	64
+/* With more patterns than this the log is read whole. */
+#define MAX_LOOKUPS		256
+/* A batch ends after so many events that nobody wanted. */
+#define EXAMINE_MAX		100000
+
+static bool has_news(const EeLogPosition *low, const EeLogPosition *high);
+static bool look_up_patterns(const EeBatch *batch);
+
+EeBatch *
+ee_batch_begin(EeDelivery *delivery)
+{
+	EeBatch    *batch = palloc0(sizeof(EeBatch));
+	EeLogCursor *at;
+
+	batch->delivery = delivery;
+	if (delivery->cursor == NULL ||
+		delivery->cursors_generation !=
+		ee_invalidate_generation(EE_REL_SUBSCRIPTION_CURSORS))
+	{
+		delivery->cursors_generation =
+			ee_invalidate_watch(EE_REL_SUBSCRIPTION_CURSORS);
+		ee_batch_committed(delivery,
+						   ee_cursor_load(delivery->subscription->number));
+	}
+	batch->next = ee_cursor_copy(delivery->cursor);
+	at = &batch->next->at;
+
+	/* taken after the lock: sees all that whoever had it before did */
+	batch->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(batch->snapshot);
+	if (!at->in_range)
+	{
+		at->high = *ee_log_position_current();
+		at->in_range = true;
+		at->seq = 0;
+		if (!has_news(&at->low, &at->high))
+		{
+			batch->exhausted = true;
+			return batch;
+		}
+	}
+	if (delivery->patterns != NULL && delivery->n_patterns == 0)
+		batch->exhausted = true;
+	else if (look_up_patterns(batch))
+		batch->reader = ee_log_reader_begin(at, delivery->patterns,
+											delivery->n_patterns,
+											batch->snapshot);
+	else
+		batch->reader = ee_log_reader_begin(at, NULL, 0, batch->snapshot);
+	return batch;
+}
+
+/* Could there be anything between the two? */
+static bool
+has_news(const EeLogPosition *low, const EeLogPosition *high)
+{
+	int			n_late;
+
+	if (high->seq > low->seq)
+		return true;
+	pfree(ee_log_position_late(low, high, &n_late));
+	return n_late > 0;
+}
+
+static bool
+look_up_patterns(const EeBatch *batch)
+{
+	const EeDelivery *delivery = batch->delivery;
+	const EeLogCursor *at = &batch->next->at;
+	int64		span = at->high.seq - Max(at->seq, at->low.seq);
+
+	return delivery->patterns != NULL &&
+		delivery->n_patterns <= MAX_LOOKUPS &&
+		span > (int64) LOOKUP_WORTH * delivery->n_patterns;
+}
+
+TupleTableSlot *
+ee_batch_next(EeBatch *batch)
+{
+	EeMatcher  *matcher = batch->delivery->subscription->matcher;
+	TupleTableSlot *slot;
+
+	if (batch->exhausted || batch->examined >= EXAMINE_MAX)
+		return NULL;
+	while (batch->examined < EXAMINE_MAX &&
+		   (slot = ee_log_reader_next(batch->reader)) != NULL)
+	{
+		bool		isnull;
+		text	   *pattern;
+		bool		wanted;
+
+		batch->examined++;
+		batch->next->at.seq = DatumGetInt64(slot_getattr(slot, EE_EVENT_SEQ,
+														 &isnull));
+		batch->delivery->examining = batch->next->at.seq;
+		if (batch->delivery->examining == batch->delivery->forced)
+			return slot;
+		pattern = DatumGetTextPP(slot_getattr(slot, EE_EVENT_PATTERN,
+											  &isnull));
+		wanted = ee_match_pattern(matcher, VARDATA_ANY(pattern),
+								  VARSIZE_ANY_EXHDR(pattern));
+		if (wanted && ee_match_needs_content(matcher))
+		{
+			slot_getallattrs(slot);
+			memcpy(batch->event.values, slot->tts_values,
+				   sizeof(batch->event.values));
+			memcpy(batch->event.nulls, slot->tts_isnull,
+				   sizeof(batch->event.nulls));
+			wanted = ee_match_event(matcher, &batch->event);
+		}
+		if (wanted)
+			return slot;
+	}
+	batch->exhausted = batch->examined < EXAMINE_MAX;
+	return NULL;
+}
+
+void
+ee_batch_end(EeBatch *batch)
+{
+	EeLogCursor *at = &batch->next->at;
+
+	if (batch->reader != NULL)
+		ee_log_reader_end(batch->reader);
+	batch->reader = NULL;
+	if (batch->exhausted)
+	{
+		at->low = at->high;
+		at->in_range = false;
+		at->seq = at->low.seq;
+	}
+	PopActiveSnapshot();
+	UnregisterSnapshot(batch->snapshot);
+}
+
+void
+ee_batch_committed(EeDelivery *delivery, const EeCursor *next)
+{
+	MemoryContext context =
+		AllocSetContextCreate(delivery->context, "event_engine cursor",
+							  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	delivery->cursor = ee_cursor_copy(next);
+	MemoryContextSwitchTo(old);
+	if (delivery->cursor_context != NULL)
+		MemoryContextDelete(delivery->cursor_context);
+	delivery->cursor_context = context;
+}

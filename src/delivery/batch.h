@@ -1,0 +1,68 @@
+/*
+ * batch.h
+ *	  Take the next events of a subscription from the log.
+ *
+ * A batch is a slice of a range of the log, read, filtered and handed out
+ * one event at a time; at its end the cursor stands behind the last of them.
+ */
+#ifndef EE_BATCH_H
+#define EE_BATCH_H
+
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "utils/snapshot.h"
+
+#include "delivery/cursor.h"
+#include "ground/envelope.h"
+#include "ground/shared.h"
+#include "routing/subscription.h"
+#include "store/log_reader.h"
+
+/* A subscription and all that this process knows of its delivery. */
+typedef struct EeDelivery
+{
+	EeSubscription *subscription;
+	MemoryContext context;		/* of all below, and of the struct */
+	Datum	   *patterns;		/* the registered ones it wants; NULL: all */
+	int			n_patterns;		/* 0 with patterns: none */
+	EePatternSet interest;
+	EeCursor   *cursor;			/* NULL: to be loaded */
+	MemoryContext cursor_context;
+	uint64		generation;		/* of the subscriptions it was read under */
+	uint64		cursors_generation; /* cursor was loaded under */
+	int			limit;			/* events the next batch may take; 0: as set */
+	bool		single_next;	/* and the one after it takes one */
+	int64		examining;		/* seq looked at last, known after an error */
+	int64		forced;			/* wanted, whatever the filters say */
+	bool		behind;			/* there may be more to read */
+	TimestampTz next_due;		/* of its deliveries; DT_NOEND: none */
+} EeDelivery;
+
+typedef struct EeBatch
+{
+	EeDelivery *delivery;
+	EeCursor   *next;			/* the cursor as it will be */
+	EeLogReader *reader;		/* NULL: nothing to read */
+	Snapshot	snapshot;
+	EeEvent		event;			/* last given, where filters need it */
+	bool		exhausted;		/* the range is read to its end */
+	int			examined;
+} EeBatch;
+
+/*
+ * Begin a batch in the current transaction; the caller holds the
+ * subscription's lock.  All lives in CurrentMemoryContext, a short one.
+ */
+extern EeBatch *ee_batch_begin(EeDelivery *delivery);
+
+/* The next wanted event, or NULL; the slot is valid until the next call. */
+extern TupleTableSlot *ee_batch_next(EeBatch *batch);
+
+/* Stop reading; the cursor will stand behind the last event given. */
+extern void ee_batch_end(EeBatch *batch);
+
+/* After the commit: the cursor is what the batch made it. */
+extern void ee_batch_committed(EeDelivery *delivery, const EeCursor *next);
+
+#endif							/* EE_BATCH_H */

@@ -1,0 +1,244 @@
+/*
+ * cursor.c
+ *	  Where a subscription stands in the log: kept so that moving it leaves
+ *	  no bloat.
+ *
+ * A move is appended to subscription_cursor_moves in the transaction of the
+ * batch's effects: both commit or neither.  Now and then the latest move of
+ * each subscription is gathered into subscription_cursors and the table of
+ * moves emptied by TRUNCATE.  A snapshot held open for hours thus keeps no
+ * dead version of a cursor alive, for there are none.
+ *
+ * A dump taken between the two statements of somebody's snapshot may miss the
+ * latest moves: what is restored from it repeats some deliveries and loses
+ * none.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "delivery/cursor.h"
+#include "ground/errors.h"
+#include "ground/extension.h"
+#include "ground/identity.h"
+#include "ground/insert.h"
+#include "ground/invalidate.h"
+#include "ground/plan.h"
+
+#define CURSOR_COLUMNS \
+	"move, low_snapshot, low_seq, low_base_seq, high_snapshot, high_seq, " \
+	"high_base_seq, seq, delivered, failed, dead"
+#define CURSOR_NATTS	13
+
+static EeCursor *read_cursor(HeapTuple tuple, TupleDesc desc);
+static void cursor_values(int32 number, const EeCursor *cursor,
+						  Datum *values, bool *nulls);
+
+bool
+ee_cursor_lock(int32 number, bool nowait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId,
+					   ee_extension_relid(EE_REL_SUBSCRIPTIONS),
+					   (uint32) number, 0);
+	return LockAcquire(&tag, ExclusiveLock, false, nowait) !=
+		LOCKACQUIRE_NOT_AVAIL;
+}
+
+EeCursor *
+ee_cursor_load(int32 number)
+{
+	static EePlan latest_move =
+		EE_PLAN("SELECT " CURSOR_COLUMNS
+				" FROM event_engine.subscription_cursor_moves"
+				" WHERE subscription_number = $1 ORDER BY move DESC LIMIT 1",
+				"int4");
+	static EePlan gathered =
+		EE_PLAN("SELECT " CURSOR_COLUMNS
+				" FROM event_engine.subscription_cursors"
+				" WHERE subscription_number = $1",
+				"int4");
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext old;
+	EePlanFrame frame;
+	EeIdentity	saved;
+	EeCursor   *cursor;
+	Datum		value = Int32GetDatum(number);
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	if (ee_plan_execute(&latest_move, &value, NULL, false, 1) == 0 &&
+		ee_plan_execute(&gathered, &value, NULL, false, 1) == 0)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
+				 errmsg("subscription number %d has no cursor", number),
+				 errhint("It has been removed, or was not made by event_engine.subscribe().")));
+	old = MemoryContextSwitchTo(caller);
+	cursor = read_cursor(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	MemoryContextSwitchTo(old);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return cursor;
+}
+
+static EeCursor *
+read_cursor(HeapTuple tuple, TupleDesc desc)
+{
+	EeCursor   *cursor = palloc0(sizeof(EeCursor));
+	Datum		values[CURSOR_NATTS];
+	bool		nulls[CURSOR_NATTS];
+	EeLogCursor *at = &cursor->at;
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	cursor->move = DatumGetInt64(values[0]);
+	ee_log_position_set_snapshot(&at->low, values[1]);
+	at->low.seq = DatumGetInt64(values[2]);
+	at->low.base_seq = DatumGetInt64(values[3]);
+	at->in_range = !nulls[4];
+	if (at->in_range)
+	{
+		ee_log_position_set_snapshot(&at->high, values[4]);
+		at->high.seq = DatumGetInt64(values[5]);
+		at->high.base_seq = DatumGetInt64(values[6]);
+	}
+	at->seq = DatumGetInt64(values[7]);
+	cursor->delivered = DatumGetInt64(values[8]);
+	cursor->failed = DatumGetInt64(values[9]);
+	cursor->dead = DatumGetInt64(values[10]);
+	return cursor;
+}
+
+static void
+cursor_values(int32 number, const EeCursor *cursor, Datum *values,
+			  bool *nulls)
+{
+	const EeLogCursor *at = &cursor->at;
+
+	memset(nulls, false, sizeof(bool) * CURSOR_NATTS);
+	values[0] = Int32GetDatum(number);
+	values[1] = Int64GetDatum(cursor->move);
+	values[2] = ee_log_position_snapshot(&at->low);
+	values[3] = Int64GetDatum(at->low.seq);
+	values[4] = Int64GetDatum(at->low.base_seq);
+	if (at->in_range)
+	{
+		values[5] = ee_log_position_snapshot(&at->high);
+		values[6] = Int64GetDatum(at->high.seq);
+		values[7] = Int64GetDatum(at->high.base_seq);
+	}
+	else
+		nulls[5] = nulls[6] = nulls[7] = true;
+	values[8] = Int64GetDatum(at->seq);
+	values[9] = Int64GetDatum(cursor->delivered);
+	values[10] = Int64GetDatum(cursor->failed);
+	values[11] = Int64GetDatum(cursor->dead);
+	values[12] = TimestampTzGetDatum(GetCurrentTimestamp());
+}
+
+void
+ee_cursor_store(int32 number, EeCursor *cursor)
+{
+	Datum		values[CURSOR_NATTS];
+	bool		nulls[CURSOR_NATTS];
+
+	cursor->move++;
+	cursor_values(number, cursor, values, nulls);
+	ee_insert_values(ee_extension_relid(EE_REL_SUBSCRIPTION_CURSOR_MOVES),
+					 values, nulls);
+}
+
+EeCursor *
+ee_cursor_copy(const EeCursor *cursor)
+{
+	EeCursor   *copy = palloc(sizeof(EeCursor));
+
+	*copy = *cursor;
+	ee_log_position_copy(&copy->at.low, &cursor->at.low);
+	if (cursor->at.in_range)
+		ee_log_position_copy(&copy->at.high, &cursor->at.high);
+	return copy;
+}
+
+void
+ee_cursor_create(int32 number, const EeLogPosition *position)
+{
+	EeCursor	cursor;
+	Datum		values[CURSOR_NATTS];
+	bool		nulls[CURSOR_NATTS];
+
+	memset(&cursor, 0, sizeof(cursor));
+	cursor.at.low = *position;
+	cursor.at.seq = position->seq;
+	cursor_values(number, &cursor, values, nulls);
+	ee_insert_values(ee_extension_relid(EE_REL_SUBSCRIPTION_CURSORS),
+					 values, nulls);
+	ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
+}
+
+void
+ee_cursor_remove(int32 number)
+{
+	static EePlan remove_moves =
+		EE_PLAN("DELETE FROM event_engine.subscription_cursor_moves"
+				" WHERE subscription_number = $1", "int4");
+	static EePlan remove_gathered =
+		EE_PLAN("DELETE FROM event_engine.subscription_cursors"
+				" WHERE subscription_number = $1", "int4");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		value = Int32GetDatum(number);
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&remove_moves, &value, NULL, false, 0);
+	ee_plan_execute(&remove_gathered, &value, NULL, false, 0);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
+}
+
+/*
+ * Needs its own transaction.  The lock keeps movers out, who hold theirs only
+ * from the end of a batch to its commit.
+ */
+bool
+ee_cursor_gather(void)
+{
+	static EePlan gather =
+		EE_PLAN("INSERT INTO event_engine.subscription_cursors AS c "
+				"(subscription_number, " CURSOR_COLUMNS ", moved_at) "
+				"SELECT DISTINCT ON (m.subscription_number) m.subscription_number, "
+				"m.move, m.low_snapshot, m.low_seq, m.low_base_seq, m.high_snapshot, "
+				"m.high_seq, m.high_base_seq, m.seq, m.delivered, m.failed, m.dead, m.moved_at "
+				"FROM event_engine.subscription_cursor_moves m "
+				"JOIN event_engine.subscriptions s ON s.number = m.subscription_number "
+				"ORDER BY m.subscription_number, m.move DESC "
+				"ON CONFLICT (subscription_number) DO UPDATE SET "
+				"move = excluded.move, low_snapshot = excluded.low_snapshot, "
+				"low_seq = excluded.low_seq, low_base_seq = excluded.low_base_seq, "
+				"high_snapshot = excluded.high_snapshot, high_seq = excluded.high_seq, "
+				"high_base_seq = excluded.high_base_seq, seq = excluded.seq, "
+				"delivered = excluded.delivered, failed = excluded.failed, "
+				"dead = excluded.dead, moved_at = excluded.moved_at");
+	static EePlan empty =
+		EE_PLAN("TRUNCATE event_engine.subscription_cursor_moves");
+	EePlanFrame frame;
+	EeIdentity	saved;
+
+	if (!ConditionalLockRelationOid(ee_extension_relid(EE_REL_SUBSCRIPTION_CURSOR_MOVES),
+									AccessExclusiveLock))
+		return false;
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&gather, NULL, NULL, false, 0);
+	ee_plan_execute(&empty, NULL, NULL, false, 0);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return true;
+}

@@ -1,0 +1,75 @@
+/*
+ * dead_letter.c
+ *	  Deliveries given up: kept whole, so that they outlive the event's
+ *	  partition and the subscription.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/elog.h"
+
+#include "delivery/dead_letter.h"
+#include "ground/envelope.h"
+#include "ground/identity.h"
+#include "ground/plan.h"
+
+static void push(JsonbParseState **state, const char *key, const char *text);
+
+Jsonb *
+ee_dead_letter_details(const ErrorData *error)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push(&state, "sqlstate", unpack_sql_state(error->sqlerrcode));
+	push(&state, "detail", error->detail);
+	push(&state, "hint", error->hint);
+	push(&state, "context", error->context);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+push(JsonbParseState **state, const char *key, const char *text)
+{
+	JsonbValue	value;
+
+	if (text == NULL)
+		return;
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, key);
+	value.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &value);
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = strlen(text);
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+void
+ee_dead_letter_insert(const char *subscriber, Datum event, int attempts,
+					  const ErrorData *error)
+{
+	static EePlan insert =
+		EE_PLAN("INSERT INTO event_engine.event_dead_letters "
+				"(subscriber, event_id, event_type, payload, envelope, seq, "
+				"error_message, error_details, retry_count, original_created_at) "
+				"SELECT $1, coalesce(($2).event_id, ($2).id::pg_catalog.text), "
+				"($2).pattern, ($2).payload, $3, ($2).seq, $4, $5, $6, ($2).created_at",
+				"text", "event_engine.event", "jsonb", "text", "jsonb", "int4");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	EeEvent		deformed;
+	Datum		values[6];
+
+	ee_envelope_deform(event, &deformed);
+	values[0] = CStringGetTextDatum(subscriber);
+	values[1] = event;
+	values[2] = JsonbPGetDatum(ee_envelope_to_jsonb(&deformed));
+	values[3] = CStringGetTextDatum(error->message);
+	values[4] = JsonbPGetDatum(ee_dead_letter_details(error));
+	values[5] = Int32GetDatum(attempts);
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&insert, values, NULL, false, 0);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+}

@@ -1,0 +1,199 @@
+/*
+ * handler.c
+ *	  Call the SQL function that a subscription names.
+ *
+ * Leaves transactions, rights and what to do about an error to its callers.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+#include "utils/typcache.h"
+
+#include "delivery/handler.h"
+#include "ground/causation.h"
+#include "ground/compat.h"
+#include "ground/envelope.h"
+#include "ground/errors.h"
+#include "ground/extension.h"
+
+static volatile sig_atomic_t timed_out = false;
+
+static Oid	lookup(const char *signature);
+static void invoke(EeHandler *handler, Datum argument);
+static void timeout_handler(void);
+static TimeoutId timeout_id(void);
+
+void
+ee_handler_prepare(EeHandler *handler, const char *signature)
+{
+	Oid			oid = lookup(signature);
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	Form_pg_proc proc;
+	Oid			argument = InvalidOid;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", oid);
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	if (proc->pronargs == 1 && proc->prokind == PROKIND_FUNCTION &&
+		!proc->proretset)
+		argument = proc->proargtypes.values[0];
+	ReleaseSysCache(tuple);
+
+	if (argument == ee_extension_event_type())
+		handler->kind = EE_HANDLER_EVENT;
+	else if (argument == ee_extension_event_array_type())
+		handler->kind = EE_HANDLER_EVENTS;
+	else if (argument == JSONBOID)
+		handler->kind = EE_HANDLER_ENVELOPE;
+	else
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_HANDLER),
+				 errmsg("function %s cannot be a handler", signature),
+				 errhint("A handler is a function with one argument of type event_engine.event, event_engine.event[] or jsonb.")));
+	if (ee_proc_aclcheck(oid, GetUserId()) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not execute handler %s",
+						GetUserNameFromId(GetUserId(), false), signature),
+				 errhint("Grant EXECUTE on it.")));
+	fmgr_info(oid, &handler->function);
+}
+
+static Oid
+lookup(const char *signature)
+{
+	Datum		oid = DirectFunctionCall1(to_regprocedure,
+										  PointerGetDatum(cstring_to_text(signature)));
+
+	if (DatumGetObjectId(oid) == InvalidOid)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_HANDLER),
+				 errmsg("handler %s does not exist", signature),
+				 errhint("Create it again, or change the subscription with event_engine.update_subscription().")));
+	return DatumGetObjectId(oid);
+}
+
+/*
+ * The tuple as stored has the columns of event_engine.event in its order, so
+ * a copy of it under that type is the composite value; toasted columns are
+ * brought in, as a composite value must have them.
+ */
+Datum
+ee_handler_event_datum(TupleTableSlot *slot)
+{
+	TypeCacheEntry *type = lookup_type_cache(ee_extension_event_type(),
+											 TYPECACHE_TUPDESC);
+	bool		should_free;
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
+	Datum		event = heap_copy_tuple_as_datum(tuple, type->tupDesc);
+
+	if (should_free)
+		heap_freetuple(tuple);
+	return event;
+}
+
+void
+ee_handler_call(EeHandler *handler, Datum event)
+{
+	ee_causation_set(event);
+	if (handler->kind == EE_HANDLER_EVENT)
+		invoke(handler, event);
+	else if (handler->kind == EE_HANDLER_EVENTS)
+		ee_handler_call_batch(handler, &event, 1);
+	else
+	{
+		EeEvent		deformed;
+
+		ee_envelope_deform(event, &deformed);
+		invoke(handler, JsonbPGetDatum(ee_envelope_to_jsonb(&deformed)));
+	}
+	ee_causation_clear();
+}
+
+void
+ee_handler_call_batch(EeHandler *handler, Datum *events, int n)
+{
+	ArrayType  *array;
+
+	array = construct_array(events, n, ee_extension_event_type(), -1, false,
+							TYPALIGN_DOUBLE);
+	if (n == 1)
+		ee_causation_set(events[0]);
+	invoke(handler, PointerGetDatum(array));
+	ee_causation_clear();
+}
+
+static void
+invoke(EeHandler *handler, Datum argument)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+
+	InitFunctionCallInfoData(*fcinfo, &handler->function, 1,
+							 DEFAULT_COLLATION_OID, NULL, NULL);
+	fcinfo->args[0].value = argument;
+	fcinfo->args[0].isnull = false;
+	(void) FunctionCallInvoke(fcinfo);
+	/* the next call sees what this one has done */
+	CommandCounterIncrement();
+}
+
+/* ---------------------------------------------------------------- timeouts */
+
+static TimeoutId
+timeout_id(void)
+{
+	static TimeoutId id = MAX_TIMEOUTS;
+
+	if (id == MAX_TIMEOUTS)
+		id = RegisterTimeout(USER_TIMEOUT, timeout_handler);
+	return id;
+}
+
+/* Runs in a signal handler: cancels whatever the handler is doing. */
+static void
+timeout_handler(void)
+{
+	timed_out = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+void
+ee_handler_timeout_start(int timeout_ms)
+{
+	timed_out = false;
+	if (timeout_ms > 0)
+		enable_timeout_after(timeout_id(), timeout_ms);
+}
+
+void
+ee_handler_timeout_stop(void)
+{
+	disable_timeout(timeout_id(), false);
+	/* a cancel that came too late must not hit the next one */
+	if (timed_out)
+		QueryCancelPending = false;
+}
+
+bool
+ee_handler_timed_out(void)
+{
+	return timed_out;
+}

@@ -1,0 +1,48 @@
+/*
+ * handler.h
+ *	  Call the SQL function that a subscription names.
+ */
+#ifndef EE_HANDLER_H
+#define EE_HANDLER_H
+
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "fmgr.h"
+
+/* What a handler takes. */
+typedef enum EeHandlerKind
+{
+	EE_HANDLER_EVENT,			/* event_engine.event, one a call */
+	EE_HANDLER_EVENTS,			/* event_engine.event[], a batch a call */
+	EE_HANDLER_ENVELOPE			/* jsonb, one a call */
+} EeHandlerKind;
+
+typedef struct EeHandler
+{
+	EeHandlerKind kind;
+	FmgrInfo	function;
+} EeHandler;
+
+/*
+ * Look up a handler by its signature, for the current role.  Raises
+ * INVALID_HANDLER when it is gone, takes something else, or may not be called.
+ * Lives in CurrentMemoryContext.
+ */
+extern void ee_handler_prepare(EeHandler *handler, const char *signature);
+
+/* The event in a slot of the log as composite datum, palloc'd. */
+extern Datum ee_handler_event_datum(TupleTableSlot *slot);
+
+/* Call with one event (composite), or with several where it takes them. */
+extern void ee_handler_call(EeHandler *handler, Datum event);
+extern void ee_handler_call_batch(EeHandler *handler, Datum *events, int n);
+
+/* A time limit for what follows; 0: none. */
+extern void ee_handler_timeout_start(int timeout_ms);
+extern void ee_handler_timeout_stop(void);
+
+/* Did the limit end the last call? */
+extern bool ee_handler_timed_out(void);
+
+#endif							/* EE_HANDLER_H */

@@ -1,0 +1,659 @@
+/*
+ * round.c
+ *	  One round of delivery for one subscription.
+ *
+ * A batch runs in one unit of work with no subtransaction in it: the effects
+ * of the handler and the move of the cursor commit together.  When it fails
+ * all of it is rolled back, and the rounds that follow close in on the event
+ * that is to blame: first those before it, as one batch, then it alone.  What
+ * fails alone is written down in deliveries (or as a dead letter), with the
+ * move of the cursor, and the rest goes on.
+ *
+ *		batch of n -> done
+ *				   -> failed at the i-th: batch of i, then batch of 1
+ *				   -> failed, unknown where: batch of n / 2
+ *		batch of 1 -> done
+ *				   -> failed: settled
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "delivery/handler.h"
+#include "delivery/processing_log.h"
+#include "delivery/retry.h"
+#include "delivery/round.h"
+#include "ground/causation.h"
+#include "ground/config.h"
+#include "ground/debug_point.h"
+#include "ground/errors.h"
+#include "ground/identity.h"
+#include "ground/invalidate.h"
+#include "ground/plan.h"
+#include "registry/registry_cache.h"
+
+/* What is known of a unit of work when it fails. */
+typedef struct Progress
+{
+	EeRound		round;
+	bool		in_batch;		/* it is known which event is to blame */
+	int			handled;		/* events before that one */
+	EeCursor   *next;			/* where the cursor will stand */
+} Progress;
+
+static bool enter(EeDelivery *delivery, EeRound *round);
+static void run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
+					  Progress *progress);
+static void hand_out(EeDelivery *delivery, EeBatch *batch, int limit,
+					 Progress *progress);
+static void hand_out_array(EeDelivery *delivery, EeHandler *handler,
+						   EeBatch *batch, int limit, Progress *progress);
+static bool put_off(EeDelivery *delivery, TupleTableSlot *slot);
+static void act_as_owner(EeDelivery *delivery, const EeUnit *unit,
+						 EeIdentity *saved);
+static void act_as_before(const EeUnit *unit, const EeIdentity *saved);
+static void close_in(EeDelivery *delivery, const Progress *progress);
+static bool settle(EeDelivery *delivery, const EeUnit *unit,
+				   const ErrorData *error);
+static void give_up(EeDelivery *delivery, const EeUnit *unit,
+					ErrorData *error);
+static ErrorData *take_error(EeDelivery *delivery);
+static int	batch_limit(const EeDelivery *delivery, int max);
+
+EeDelivery *
+ee_round_delivery(const EeSubscription *subscription, uint64 generation,
+				  MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent,
+												  "event_engine delivery",
+												  ALLOCSET_SMALL_SIZES);
+	EeDelivery *delivery = MemoryContextAllocZero(context,
+												  sizeof(EeDelivery));
+
+	delivery->context = context;
+	delivery->subscription = unconstify(EeSubscription *, subscription);
+	delivery->next_due = DT_NOBEGIN;	/* to be looked up */
+	delivery->behind = true;
+	delivery->generation = generation;
+	return delivery;
+}
+
+void
+ee_round_expand(EeDelivery *delivery)
+{
+	List	   *all = ee_registry_cache_patterns();
+	ListCell   *lc;
+
+	memset(&delivery->interest, 0, sizeof(delivery->interest));
+	delivery->patterns =
+		MemoryContextAlloc(delivery->context,
+						   sizeof(Datum) * Max(list_length(all), 1));
+	delivery->n_patterns = 0;
+	foreach(lc, all)
+	{
+		const char *pattern = lfirst(lc);
+		MemoryContext old;
+
+		if (!ee_match_pattern(delivery->subscription->matcher, pattern,
+							  strlen(pattern)))
+			continue;
+		ee_shared_pattern_add(&delivery->interest, pattern, strlen(pattern));
+		old = MemoryContextSwitchTo(delivery->context);
+		delivery->patterns[delivery->n_patterns++] =
+			CStringGetTextDatum(pattern);
+		MemoryContextSwitchTo(old);
+	}
+	if (delivery->n_patterns == list_length(all) && delivery->n_patterns > 0)
+		delivery->patterns = NULL;
+	list_free_deep(all);
+	delivery->behind = true;
+}
+
+static int
+batch_limit(const EeDelivery *delivery, int max)
+{
+	int			limit = delivery->subscription->batch_size;
+
+	if (delivery->limit > 0)
+		limit = Min(limit, delivery->limit);
+	return Max(1, Min(limit, max));
+}
+
+/* ------------------------------------------------------------------- batch */
+
+EeRound
+ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
+{
+	/* in the long-lived context: read after an error */
+	Progress   *progress = MemoryContextAllocZero(delivery->context,
+												  sizeof(Progress));
+	ErrorData  *volatile error = NULL;
+	EeRound		round;
+
+	unit->begin();
+	PG_TRY();
+	{
+		run_batch(delivery, unit, batch_limit(delivery, max), progress);
+		ee_debug_point("delivery_before_commit");
+		unit->commit();
+	}
+	PG_CATCH();
+	{
+		error = take_error(delivery);
+		unit->abort();
+	}
+	PG_END_TRY();
+	ee_debug_point("delivery_after_commit");
+
+	if (error == NULL)
+	{
+		if (progress->next != NULL)
+		{
+			ee_batch_committed(delivery, progress->next);
+			MemoryContextDelete(GetMemoryChunkContext(progress->next));
+		}
+		if (progress->round.outcome == EE_ROUND_DONE)
+		{
+			if (delivery->single_next)
+			{
+				delivery->limit = 1;
+				delivery->single_next = false;
+			}
+			else if (delivery->limit > 0)
+			{
+				delivery->limit *= 2;
+				if (delivery->limit >= delivery->subscription->batch_size)
+					delivery->limit = 0;
+			}
+		}
+	}
+	else
+	{
+		progress->round.delivered = 0;
+		progress->round.outcome = EE_ROUND_FAILED;
+		delivery->behind = true;
+		if (progress->next != NULL)
+			MemoryContextDelete(GetMemoryChunkContext(progress->next));
+		if (progress->handled == 0 && !progress->in_batch)
+		{
+			/* no event is to blame */
+			give_up(delivery, unit, error);
+			progress->round.outcome = EE_ROUND_STALE;
+		}
+		else if (progress->handled == 0 ||
+				 (progress->handled == 1 && !progress->in_batch))
+		{
+			delivery->single_next = false;
+			if (settle(delivery, unit, error))
+			{
+				progress->round.failed = 1;
+				delivery->limit = 0;
+			}
+			else
+				delivery->limit = 1;
+		}
+		else
+			close_in(delivery, progress);
+		FreeErrorData(error);
+	}
+	round = progress->round;
+	pfree(progress);
+	return round;
+}
+
+/* Which events to take next, after a batch has failed. */
+static void
+close_in(EeDelivery *delivery, const Progress *progress)
+{
+	if (progress->in_batch)
+	{
+		delivery->limit = progress->handled;
+		delivery->single_next = true;
+	}
+	else
+	{
+		delivery->limit = Max(1, progress->handled / 2);
+		delivery->single_next = false;
+	}
+}
+
+/*
+ * Take the subscription's lock and see whether it is still what we know.
+ * Whoever changes or removes it takes the same lock first, so nothing is
+ * delivered after unsubscribe() has committed.
+ */
+static bool
+enter(EeDelivery *delivery, EeRound *round)
+{
+	if (!ee_cursor_lock(delivery->subscription->number, true))
+	{
+		round->outcome = EE_ROUND_LOCKED;
+		return false;
+	}
+	AcceptInvalidationMessages();
+	if (delivery->generation != ee_invalidate_generation(EE_REL_SUBSCRIPTIONS))
+	{
+		round->outcome = EE_ROUND_STALE;
+		return false;
+	}
+	return true;
+}
+
+static void
+run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
+		  Progress *progress)
+{
+	EeSubscription *subscription = delivery->subscription;
+	MemoryContext context;
+	MemoryContext old;
+	EeBatch    *batch;
+	EeIdentity	saved;
+
+	progress->round.outcome = EE_ROUND_IDLE;
+	delivery->behind = false;
+	if (!enter(delivery, &progress->round))
+		return;
+	context = AllocSetContextCreate(CurTransactionContext,
+									"event_engine batch",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	batch = ee_batch_begin(delivery);
+
+	/* nothing new: do not become somebody else for it */
+	if (!batch->exhausted)
+	{
+		act_as_owner(delivery, unit, &saved);
+		hand_out(delivery, batch, max, progress);
+		act_as_before(unit, &saved);
+	}
+	ee_batch_end(batch);
+
+	if (progress->handled > 0)
+	{
+		progress->round.outcome = EE_ROUND_DONE;
+		batch->next->delivered += progress->round.delivered;
+		ee_debug_point("delivery_before_move");
+		ee_cursor_store(subscription->number, batch->next);
+		delivery->behind = !batch->exhausted;
+	}
+	else
+		delivery->behind = !batch->exhausted;
+
+	/* the cursor must outlive the transaction */
+	MemoryContextSwitchTo(AllocSetContextCreate(delivery->context,
+												"event_engine next cursor",
+												ALLOCSET_SMALL_SIZES));
+	progress->next = ee_cursor_copy(batch->next);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* Give the events of the batch to whoever is to have them. */
+static void
+hand_out(EeDelivery *delivery, EeBatch *batch, int limit, Progress *progress)
+{
+	EeSubscription *subscription = delivery->subscription;
+	TimestampTz start = GetCurrentTimestamp();
+	MemoryContext per_event;
+	MemoryContext old;
+	EeHandler	handler;
+	TupleTableSlot *slot;
+
+	if (subscription->kind == EE_SUBSCRIPTION_HANDLER)
+	{
+		ee_handler_prepare(&handler, subscription->handler);
+		ee_handler_timeout_start(subscription->timeout_ms > 0 ?
+								 subscription->timeout_ms +
+								 ee_config_delivery_batch_time : 0);
+		if (handler.kind == EE_HANDLER_EVENTS)
+		{
+			hand_out_array(delivery, &handler, batch, limit, progress);
+			ee_handler_timeout_stop();
+			return;
+		}
+	}
+	per_event = AllocSetContextCreate(CurrentMemoryContext,
+									  "event_engine event",
+									  ALLOCSET_DEFAULT_SIZES);
+	progress->in_batch = true;
+	while ((slot = ee_batch_next(batch)) != NULL)
+	{
+		TimestampTz began;
+
+		old = MemoryContextSwitchTo(per_event);
+		if (!put_off(delivery, slot))
+		{
+			began = subscription->processing_log ? GetCurrentTimestamp() : 0;
+			if (subscription->kind == EE_SUBSCRIPTION_HANDLER)
+			{
+				Datum		event = ee_handler_event_datum(slot);
+
+				ee_handler_call(&handler, event);
+				if (subscription->processing_log)
+					ee_processing_log_delivered(subscription->subscriber,
+												event, 1, began);
+			}
+			progress->round.delivered++;
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(per_event);
+		progress->handled++;
+		if (progress->handled >= limit ||
+			GetCurrentTimestamp() - start >=
+			ee_config_delivery_batch_time * INT64CONST(1000))
+			break;
+	}
+	progress->in_batch = false;
+	if (subscription->kind == EE_SUBSCRIPTION_HANDLER)
+		ee_handler_timeout_stop();
+	else if (progress->round.delivered > 0)
+		Async_Notify(subscription->channel, "");
+}
+
+/* The same for a handler that takes a whole batch. */
+static void
+hand_out_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
+			   int limit, Progress *progress)
+{
+	EeSubscription *subscription = delivery->subscription;
+	TimestampTz began = GetCurrentTimestamp();
+	Datum	   *events = palloc(sizeof(Datum) * limit);
+	TupleTableSlot *slot;
+	int			n = 0;
+
+	progress->in_batch = true;
+	while (progress->handled < limit && (slot = ee_batch_next(batch)) != NULL)
+	{
+		if (!put_off(delivery, slot))
+			events[n++] = ee_handler_event_datum(slot);
+		progress->handled++;
+	}
+	progress->in_batch = false;
+	if (n == 0)
+		return;
+	ee_handler_call_batch(handler, events, n);
+	progress->round.delivered = n;
+	if (subscription->processing_log)
+		for (int i = 0; i < n; i++)
+			ee_processing_log_delivered(subscription->subscriber, events[i],
+										1, began);
+}
+
+/* Not due yet: written down, and out of the way. */
+static bool
+put_off(EeDelivery *delivery, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		deliver_at = slot_getattr(slot, EE_EVENT_DELIVER_AT, &isnull);
+
+	if (isnull ||
+		DatumGetTimestampTz(deliver_at) <= GetCurrentTimestamp())
+		return false;
+	ee_retry_delay(delivery, ee_handler_event_datum(slot),
+				   DatumGetInt64(slot_getattr(slot, EE_EVENT_SEQ, &isnull)),
+				   DatumGetTimestampTz(deliver_at));
+	return true;
+}
+
+/*
+ * In a worker we are the owner already, and only settings are scoped: what a
+ * handler sets is undone at the end of its batch.
+ */
+static void
+act_as_owner(EeDelivery *delivery, const EeUnit *unit, EeIdentity *saved)
+{
+	if (unit->in_session)
+		ee_identity_handler(saved, delivery->subscription->owner);
+	else
+		saved->guc_level = NewGUCNestLevel();
+}
+
+static void
+act_as_before(const EeUnit *unit, const EeIdentity *saved)
+{
+	if (unit->in_session)
+	{
+		/*
+		 * A deferred trigger must fire while we are the handler's owner, not
+		 * at the end of a transaction of somebody with more rights.
+		 */
+		SPI_connect();
+		if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
+			elog(ERROR, "could not set constraints immediate");
+		SPI_finish();
+		ee_identity_restore(saved);
+	}
+	else
+	{
+		AtEOXact_GUC(false, saved->guc_level);
+		LockReleaseSession(USER_LOCKMETHOD);
+	}
+}
+
+/* ---------------------------------------------------------------- failures */
+
+/* The error, in the delivery's context, with what made it clearer. */
+static ErrorData *
+take_error(EeDelivery *delivery)
+{
+	ErrorData  *error;
+
+	ee_causation_clear();
+	ee_handler_timeout_stop();
+	MemoryContextSwitchTo(delivery->context);
+	error = CopyErrorData();
+	FlushErrorState();
+	if (ee_handler_timed_out() && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		error->message = psprintf("handler exceeded its time-out of %d ms",
+								  delivery->subscription->timeout_ms);
+	return error;
+}
+
+/*
+ * The subscription cannot be delivered at all.  When its handler is gone or
+ * may not be called it waits for a person; anything else is not its fault
+ * and is raised.
+ */
+static void
+give_up(EeDelivery *delivery, const EeUnit *unit, ErrorData *error)
+{
+	static EePlan update =
+		EE_PLAN("UPDATE event_engine.subscriptions SET status = 'broken', "
+				"status_reason = $2, updated_at = pg_catalog.clock_timestamp() "
+				"WHERE number = $1 AND status = 'active'", "int4", "text");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		values[2];
+
+	if (error->sqlerrcode != EE_ERRCODE_INVALID_HANDLER &&
+		error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		ReThrowError(error);
+	ereport(LOG,
+			(errmsg("subscription \"%s\" is broken: %s",
+					delivery->subscription->subscriber, error->message),
+			 errhint("Mend it, then call event_engine.resume_subscription().")));
+	unit->begin();
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	values[0] = Int32GetDatum(delivery->subscription->number);
+	values[1] = CStringGetTextDatum(error->message);
+	ee_plan_execute(&update, values, NULL, false, 0);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	unit->commit();
+}
+
+/*
+ * The first event of the next batch has failed, alone: write that down and
+ * move the cursor behind it.  False when it is another one by now; since a
+ * late transaction may have put one before it, that is to be run first.
+ */
+static bool
+settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error)
+{
+	EeSubscription *subscription = delivery->subscription;
+	EeRound		round;
+	MemoryContext old;
+	EeBatch    *batch;
+	TupleTableSlot *slot;
+	bool		settled = false;
+
+	unit->begin();
+	if (!enter(delivery, &round))
+	{
+		unit->abort();
+		return false;
+	}
+	old = MemoryContextSwitchTo(CurTransactionContext);
+	delivery->forced = delivery->examining;
+	batch = ee_batch_begin(delivery);
+	slot = ee_batch_next(batch);
+	if (slot != NULL && delivery->examining == delivery->forced)
+	{
+		Datum		event = ee_handler_event_datum(slot);
+
+		ee_batch_end(batch);
+		ee_retry_failed(delivery, batch->next, event, delivery->forced, 1,
+						error);
+		if (subscription->processing_log)
+			ee_processing_log_failed(subscription->subscriber, event, 1,
+									 error->message);
+		ee_cursor_store(subscription->number, batch->next);
+		settled = true;
+	}
+	else
+		ee_batch_end(batch);
+	delivery->forced = 0;
+	if (settled)
+	{
+		EeCursor   *next;
+		MemoryContext context = AllocSetContextCreate(delivery->context,
+													  "event_engine next cursor",
+													  ALLOCSET_SMALL_SIZES);
+
+		MemoryContextSwitchTo(context);
+		next = ee_cursor_copy(batch->next);
+		MemoryContextSwitchTo(old);
+		unit->commit();
+		ee_batch_committed(delivery, next);
+		MemoryContextDelete(context);
+	}
+	else
+	{
+		MemoryContextSwitchTo(old);
+		unit->abort();
+	}
+	return settled;
+}
+
+EeRound
+ee_round_retry(EeDelivery *delivery, const EeUnit *unit)
+{
+	EeSubscription *subscription = delivery->subscription;
+	EeRound		round = {EE_ROUND_IDLE, 0, 0};
+	ErrorData  *volatile error = NULL;
+	EeDue	   *due = MemoryContextAllocZero(delivery->context, sizeof(EeDue));
+	volatile bool attempted = false;
+	EeIdentity	saved;
+
+	if (subscription->kind != EE_SUBSCRIPTION_HANDLER)
+	{
+		/* pulled by its client; a bell has nothing to try again */
+		delivery->next_due = DT_NOEND;
+		return round;
+	}
+	unit->begin();
+	PG_TRY();
+	{
+		MemoryContext old = MemoryContextSwitchTo(CurTransactionContext);
+		TimestampTz began = GetCurrentTimestamp();
+
+		if (enter(delivery, &round))
+		{
+			if (ee_retry_next(delivery, due))
+			{
+				EeHandler	handler;
+				EeCursor   *cursor;
+
+				attempted = true;
+				act_as_owner(delivery, unit, &saved);
+				ee_handler_prepare(&handler, subscription->handler);
+				ee_handler_timeout_start(subscription->timeout_ms);
+				ee_handler_call(&handler, due->event);
+				ee_handler_timeout_stop();
+				act_as_before(unit, &saved);
+
+				ee_retry_succeeded(delivery, due);
+				if (subscription->processing_log)
+					ee_processing_log_delivered(subscription->subscriber,
+												due->event,
+												due->attempts + 1, began);
+				cursor = ee_cursor_load(subscription->number);
+				cursor->delivered++;
+				ee_cursor_store(subscription->number, cursor);
+				round.outcome = EE_ROUND_DONE;
+				round.delivered = 1;
+			}
+			else
+				delivery->next_due = ee_retry_next_due(subscription->number);
+		}
+		MemoryContextSwitchTo(old);
+		unit->commit();
+	}
+	PG_CATCH();
+	{
+		error = take_error(delivery);
+		unit->abort();
+	}
+	PG_END_TRY();
+
+	if (error != NULL && !attempted)
+	{
+		ErrorData  *unexpected = error;
+
+		ReThrowError(unexpected);
+	}
+	if (error != NULL)
+	{
+		/* the row's contents went with the transaction: read it again */
+		int			attempts = due->attempts + 1;
+		int64		seq = due->seq;
+		MemoryContext old;
+
+		unit->begin();
+		old = MemoryContextSwitchTo(CurTransactionContext);
+		round.outcome = EE_ROUND_FAILED;
+		if (enter(delivery, &round) && ee_retry_next(delivery, due) &&
+			due->seq == seq && due->attempts + 1 == attempts)
+		{
+			EeCursor   *cursor = ee_cursor_load(subscription->number);
+
+			ee_retry_failed(delivery, cursor, due->event, seq,
+							Max(attempts, 1), error);
+			if (subscription->processing_log)
+				ee_processing_log_failed(subscription->subscriber, due->event,
+										 attempts, error->message);
+			ee_cursor_store(subscription->number, cursor);
+			round.failed = 1;
+		}
+		MemoryContextSwitchTo(old);
+		unit->commit();
+		FreeErrorData(error);
+	}
+	/* the totals have moved: the cursor is to be read again */
+	if (round.delivered > 0 || round.failed > 0)
+		delivery->cursor = NULL;
+	pfree(due);
+	return round;
+}

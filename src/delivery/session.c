@@ -1,0 +1,304 @@
+/*
+ * session.c
+ *	  Delivery in a session of somebody: process_batch(), and the functions
+ *	  that subscriptions and pulling clients are made of.
+ *
+ * Units of work are subtransactions here, as the transaction belongs to the
+ * caller; otherwise the code is that of the workers.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "delivery/cursor.h"
+#include "delivery/handler.h"
+#include "delivery/round.h"
+#include "ground/errors.h"
+#include "ground/identity.h"
+#include "ground/invalidate.h"
+#include "ground/plan.h"
+#include "registry/registry_cache.h"
+#include "routing/routing_cache.h"
+
+static void begin_unit(void);
+static void commit_unit(void);
+static void abort_unit(void);
+static int	process_subscription(const EeSubscription *subscription,
+								 uint64 generation, int max);
+static EeSubscription *load_by_number(int32 number);
+static void start_position(const char *start, EeLogPosition *position);
+static bool milestone_position(TimestampTz at, EeLogPosition *position);
+
+static const EeUnit session_unit = {begin_unit, commit_unit, abort_unit, true};
+
+PG_FUNCTION_INFO_V1(ee_sql_process_batch);
+PG_FUNCTION_INFO_V1(ee_sql_start_cursor);
+PG_FUNCTION_INFO_V1(ee_sql_lock_subscription);
+PG_FUNCTION_INFO_V1(ee_sql_read_log);
+
+/* ------------------------------------------------------------------- units */
+
+/* One unit is open at a time, so what it replaced is remembered here. */
+static MemoryContext unit_context;
+static ResourceOwner unit_owner;
+
+static void
+begin_unit(void)
+{
+	unit_context = CurrentMemoryContext;
+	unit_owner = CurrentResourceOwner;
+	BeginInternalSubTransaction(NULL);
+}
+
+static void
+commit_unit(void)
+{
+	ReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(unit_context);
+	CurrentResourceOwner = unit_owner;
+}
+
+static void
+abort_unit(void)
+{
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(unit_context);
+	CurrentResourceOwner = unit_owner;
+}
+
+/*
+ * process_batch(max_events integer, subscriber text) RETURNS integer: deliver
+ * in this transaction what is waiting, as the workers would.
+ */
+Datum
+ee_sql_process_batch(PG_FUNCTION_ARGS)
+{
+	int			max = PG_GETARG_INT32(0);
+	char	   *only = PG_ARGISNULL(1) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(1));
+	uint64		generation;
+	List	   *subscriptions;
+	ListCell   *lc;
+	int			done = 0;
+
+	if (max < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_events must be at least 1")));
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("process_batch needs a transaction of isolation level READ COMMITTED")));
+	generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
+	PushActiveSnapshot(GetLatestSnapshot());
+	subscriptions = ee_subscription_load_all(InvalidOid);
+	PopActiveSnapshot();
+	foreach(lc, subscriptions)
+	{
+		EeSubscription *subscription = lfirst(lc);
+
+		if (subscription->status != EE_SUBSCRIPTION_ACTIVE ||
+			subscription->kind == EE_SUBSCRIPTION_PULL ||
+			(only != NULL && strcmp(only, subscription->subscriber) != 0) ||
+			!has_privs_of_role(GetUserId(), subscription->owner))
+			continue;
+		if (done < max)
+			done += process_subscription(subscription, generation,
+										 max - done);
+	}
+	PG_RETURN_INT32(done);
+}
+
+static int
+process_subscription(const EeSubscription *subscription, uint64 generation,
+					 int max)
+{
+	EeDelivery *delivery = ee_round_delivery(subscription, generation,
+											 CurrentMemoryContext);
+	int			done = 0;
+	bool		more = true;
+
+	ee_round_expand(delivery);
+	while (more && done < max)
+	{
+		EeRound		round;
+
+		CHECK_FOR_INTERRUPTS();
+		round = ee_round_deliver(delivery, &session_unit, max - done);
+		done += round.delivered;
+		more = round.outcome == EE_ROUND_FAILED ||
+			(delivery->behind && round.outcome != EE_ROUND_LOCKED &&
+			 round.outcome != EE_ROUND_STALE);
+	}
+	for (more = true; more && done < max;)
+	{
+		EeRound		round;
+
+		CHECK_FOR_INTERRUPTS();
+		round = ee_round_retry(delivery, &session_unit);
+		done += round.delivered;
+		more = round.outcome == EE_ROUND_DONE ||
+			round.outcome == EE_ROUND_FAILED;
+	}
+	/* a worker that knows this cursor must read it again */
+	if (done > 0)
+		ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
+	MemoryContextDelete(delivery->context);
+	return done;
+}
+
+/* ----------------------------------------------- for subscriptions and pull */
+
+/*
+ * start_cursor(number integer, start text): where a new subscription begins:
+ * now, beginning, or a time.
+ */
+Datum
+ee_sql_start_cursor(PG_FUNCTION_ARGS)
+{
+	EeLogPosition position;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	start_position(text_to_cstring(PG_GETARG_TEXT_PP(1)), &position);
+	ee_cursor_create(PG_GETARG_INT32(0), &position);
+	PopActiveSnapshot();
+	PG_RETURN_VOID();
+}
+
+static void
+start_position(const char *start, EeLogPosition *position)
+{
+	static uint64 nothing_in_progress[1];
+	TimestampTz at;
+
+	if (strcmp(start, "now") == 0)
+	{
+		*position = *ee_log_position_current();
+		return;
+	}
+	if (strcmp(start, "beginning") != 0)
+	{
+		at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+													 CStringGetDatum(start),
+													 ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+		if (milestone_position(at, position))
+			return;
+	}
+	/* before the first event: a position that has seen nothing */
+	memset(position, 0, sizeof(*position));
+	position->xmin = position->xmax = FirstNormalTransactionId;
+	position->xip = nothing_in_progress;
+}
+
+/* The latest milestone not after a moment; false when there is none. */
+static bool
+milestone_position(TimestampTz at, EeLogPosition *position)
+{
+	static EePlan latest =
+		EE_PLAN("SELECT seq, snapshot, base_seq FROM event_engine.event_milestones "
+				"WHERE created_at <= $1 ORDER BY created_at DESC LIMIT 1",
+				"timestamptz");
+	MemoryContext caller = CurrentMemoryContext;
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		value = TimestampTzGetDatum(at);
+	bool		found;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	found = ee_plan_execute(&latest, &value, NULL, false, 1) > 0;
+	if (found)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		bool		isnull;
+
+		position->seq = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		ee_log_position_set_snapshot(position,
+									 SPI_getbinval(tuple, desc, 2, &isnull));
+		position->base_seq = DatumGetInt64(SPI_getbinval(tuple, desc, 3,
+														 &isnull));
+		MemoryContextSwitchTo(old);
+	}
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return found;
+}
+
+/*
+ * lock_subscription(number integer): until the end of the transaction nothing
+ * is delivered to it; waits for a batch that is running.
+ */
+Datum
+ee_sql_lock_subscription(PG_FUNCTION_ARGS)
+{
+	(void) ee_cursor_lock(PG_GETARG_INT32(0), false);
+	PG_RETURN_VOID();
+}
+
+/*
+ * read_log(number integer, max_events integer) RETURNS SETOF event: take the
+ * next events of a subscription and move its cursor behind them, in this
+ * transaction.  Gives nothing while somebody else has the subscription.
+ */
+Datum
+ee_sql_read_log(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int32		number = PG_GETARG_INT32(0);
+	int			max = PG_GETARG_INT32(1);
+	EeDelivery *delivery;
+	EeBatch    *batch;
+	TupleTableSlot *slot;
+	int			n = 0;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	if (max < 1 || !ee_cursor_lock(number, true))
+		return (Datum) 0;
+	delivery = ee_round_delivery(load_by_number(number), 0,
+								 CurrentMemoryContext);
+	ee_round_expand(delivery);
+	batch = ee_batch_begin(delivery);
+	while (n < max && (slot = ee_batch_next(batch)) != NULL)
+	{
+		slot_getallattrs(slot);
+		tuplestore_putvalues(result->setResult, result->setDesc,
+							 slot->tts_values, slot->tts_isnull);
+		n++;
+	}
+	ee_batch_end(batch);
+	if (n > 0 || batch->examined > 0)
+	{
+		batch->next->delivered += n;
+		ee_cursor_store(number, batch->next);
+	}
+	return (Datum) 0;
+}
+
+static EeSubscription *
+load_by_number(int32 number)
+{
+	ListCell   *lc;
+
+	foreach(lc, ee_routing_cache_all())
+	{
+		EeSubscription *subscription = lfirst(lc);
+
+		if (subscription->number == number)
+			return subscription;
+	}
+	ereport(ERROR,
+			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
+			 errmsg("subscription number %d does not exist", number)));
+}
