@@ -8,13 +8,27 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "ground/compat.h"
 #include "ground/config.h"
+#include "ground/debug_point.h"
+#include "ground/shared.h"
+#include "worker/utility_hook.h"
+#include "worker/worker_main.h"
 
 EE_MODULE_MAGIC("event_engine", EE_VERSION);
 
 void
 _PG_init(void)
 {
+	ee_debug_point_init();
 	ee_config_init();
+	ee_shared_init();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	ee_utility_hook_init();
+	/* pg_upgrade must find nobody at work */
+	if (!IsBinaryUpgrade)
+		ee_worker_register_launcher();
 }

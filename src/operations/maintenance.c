@@ -1,0 +1,129 @@
+/*
+ * maintenance.c
+ *	  The regular upkeep: partitions ahead of time, sealing, gathering
+ *	  cursors, forgetting what has expired.
+ *
+ * Each step takes the locks that it can have at once and leaves the rest to
+ * the next round; nothing here makes a publisher wait.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "utils/snapmgr.h"
+
+#include "delivery/cursor.h"
+#include "ground/identity.h"
+#include "ground/plan.h"
+#include "ground/shared.h"
+#include "operations/maintenance.h"
+#include "store/partition.h"
+
+/* How long a milestone is of use. */
+#define MILESTONE_DAYS	30
+
+static void forget_expired(void);
+
+PG_FUNCTION_INFO_V1(ee_sql_run_maintenance);
+PG_FUNCTION_INFO_V1(ee_sql_wake_workers);
+
+static void
+no_unit(void)
+{
+	CommandCounterIncrement();
+}
+
+/* run_maintenance() RETURNS void: the same in the caller's transaction. */
+Datum
+ee_sql_run_maintenance(PG_FUNCTION_ARGS)
+{
+	static const EeUnit in_transaction = {no_unit, no_unit, no_unit, true};
+
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("run_maintenance needs a transaction of isolation level READ COMMITTED")));
+	ee_maintenance_run(&in_transaction);
+	PG_RETURN_VOID();
+}
+
+void
+ee_maintenance_run(const EeUnit *unit)
+{
+	unit->begin();
+	(void) ee_partition_make_ahead();
+	unit->commit();
+
+	unit->begin();
+	(void) ee_partition_seal_due();
+	unit->commit();
+
+	unit->begin();
+	(void) ee_cursor_gather();
+	unit->commit();
+
+	unit->begin();
+	forget_expired();
+	unit->commit();
+}
+
+static void
+forget_expired(void)
+{
+	static EePlan keys =
+		EE_PLAN("DELETE FROM event_engine.event_keys "
+				"WHERE expires_at <= pg_catalog.clock_timestamp()");
+	static EePlan milestones =
+		EE_PLAN("DELETE FROM event_engine.event_milestones "
+				"WHERE created_at < pg_catalog.clock_timestamp() - "
+				"pg_catalog.make_interval(days => $1)", "int4");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		days = Int32GetDatum(MILESTONE_DAYS);
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&keys, NULL, NULL, false, 0);
+	ee_plan_execute(&milestones, &days, NULL, false, 0);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+}
+
+Oid *
+ee_maintenance_roles_due(int *n)
+{
+	static EePlan due =
+		EE_PLAN("SELECT DISTINCT s.owner::pg_catalog.oid "
+				"FROM event_engine.deliveries d "
+				"JOIN event_engine.subscriptions s ON s.number = d.subscription_number "
+				"WHERE d.status IN ('retry', 'delayed') AND s.kind = 'handler' "
+				"AND d.next_attempt_at <= pg_catalog.clock_timestamp()");
+	MemoryContext caller = CurrentMemoryContext;
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Oid		   *roles;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	*n = (int) ee_plan_execute(&due, NULL, NULL, false, 0);
+	roles = MemoryContextAlloc(caller, sizeof(Oid) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		bool		isnull;
+
+		roles[i] = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+												  SPI_tuptable->tupdesc, 1,
+												  &isnull));
+	}
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return roles;
+}
+
+/* wake_workers() RETURNS void */
+Datum
+ee_sql_wake_workers(PG_FUNCTION_ARGS)
+{
+	ee_shared_note_changed();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,434 @@
+/*
+ * router.c
+ *	  One a database: starts executors, keeps time, does the upkeep.
+ *
+ * Runs no user code and holds nothing that the next router could not find
+ * again: publishers and executors do not notice when it dies.
+ *
+ * It watches the patterns of roles that have no executor ("asleep"), starts
+ * one when something comes for them, when one of their deliveries is due, and
+ * when the poll finds a transaction that nobody told of.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "ground/config.h"
+#include "ground/extension.h"
+#include "ground/invalidate.h"
+#include "ground/plan.h"
+#include "ground/shared.h"
+#include "operations/maintenance.h"
+#include "registry/registry_cache.h"
+#include "routing/subscription.h"
+#include "store/log_position.h"
+#include "store/milestone.h"
+#include "worker/router.h"
+#include "worker/worker_main.h"
+
+#define MAINTENANCE_INTERVAL_MS 60000
+#define MILESTONE_INTERVAL_MS	1000
+/* Between two starts of an executor that keeps failing. */
+#define RESTART_INTERVAL_MS		2000
+
+/* A role that has something to be delivered. */
+typedef struct Role
+{
+	Oid			roleid;
+	EePatternSet interest;
+	TimestampTz started_at;		/* of its latest executor, 0: never */
+	bool		wanted;			/* start one as soon as may be */
+} Role;
+
+static EeDatabaseSlot *slot;
+static MemoryContext roles_context = NULL;
+static List *roles = NIL;
+static uint64 subscriptions_generation = 0;
+static uint64 registry_generation = 0;
+static MemoryContext position_context = NULL;
+static EeLogPosition *last_position = NULL;
+static bool warned_slots = false;
+
+static void check_version(void);
+static char *extension_version(void);
+static void read_roles(void);
+static void add_to_role(const EeSubscription *subscription, List *patterns);
+static Role *find_role(List *list, Oid roleid);
+static bool roles_are_current(void);
+static void watch(void);
+static void note_news(void);
+static void poll_log(void);
+static void poll_due(void);
+static void start_wanted(void);
+
+void
+ee_router_main(Datum arg)
+{
+	EeWorkerStart start;
+	TimestampTz polled_at;
+	TimestampTz milestone_at = 0;
+	TimestampTz maintained_at = 0;
+
+	ee_worker_signals();
+	ee_worker_read_start(&start);
+	slot = ee_shared_attach_router(start.index, start.generation);
+	if (slot == NULL)
+		proc_exit(0);
+	ee_worker_connect(start.dbid, InvalidOid, "event_engine router");
+	check_version();
+	read_roles();
+	watch();
+	polled_at = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		long		wait = ee_config_delivery_poll_interval;
+
+		if (pg_atomic_exchange_u32(&slot->changed, 0) != 0 ||
+			!roles_are_current())
+			read_roles();
+		watch();
+		note_news();
+		if (TimestampDifferenceExceeds(polled_at, now,
+									   ee_config_delivery_poll_interval))
+		{
+			poll_log();
+			poll_due();
+			polled_at = now;
+		}
+		if (ee_config_delivery_enabled)
+			start_wanted();
+
+		if (TimestampDifferenceExceeds(milestone_at, now,
+									   MILESTONE_INTERVAL_MS) &&
+			pg_atomic_exchange_u32(&slot->dirty, 0) != 0)
+		{
+			ee_worker_begin();
+			ee_milestone_store();
+			ee_worker_commit();
+			milestone_at = now;
+			wait = Min(wait, MILESTONE_INTERVAL_MS);
+		}
+		if (TimestampDifferenceExceeds(maintained_at, now,
+									   MAINTENANCE_INTERVAL_MS))
+		{
+			ee_maintenance_run(&ee_worker_unit);
+			maintained_at = now;
+		}
+		if (TimestampDifferenceExceeds(milestone_at, now, 0) &&
+			!TimestampDifferenceExceeds(milestone_at, now,
+										MILESTONE_INTERVAL_MS))
+			wait = Min(wait, MILESTONE_INTERVAL_MS);
+		pgstat_report_activity(STATE_IDLE, NULL);
+		ee_worker_wait(wait, EE_WAIT_ROUTER);
+	}
+}
+
+/*
+ * A library that is newer or older than the tables stands still until ALTER
+ * EXTENSION UPDATE, or a restart, brings the two together.
+ */
+static void
+check_version(void)
+{
+	bool		warned = false;
+
+	for (;;)
+	{
+		char	   *version;
+		bool		good;
+
+		ee_worker_begin();
+		version = extension_version();
+		good = strcmp(version, EE_VERSION) == 0;
+		if (!good && !warned)
+			ereport(LOG,
+					(errmsg("event_engine waits: its library is version %s, the extension in this database %s",
+							EE_VERSION, version),
+					 errhint("Run ALTER EXTENSION event_engine UPDATE, or restart the server if the library was upgraded.")));
+		warned = true;
+		ee_worker_commit();
+		if (good)
+			return;
+		ee_worker_wait(ee_config_worker_launch_interval, EE_WAIT_ROUTER);
+	}
+}
+
+/* As the catalog has it, in CurrentMemoryContext. */
+static char *
+extension_version(void)
+{
+	static EePlan installed =
+		EE_PLAN("SELECT extversion FROM pg_catalog.pg_extension WHERE oid = $1",
+				"oid");
+	MemoryContext caller = CurrentMemoryContext;
+	EePlanFrame frame;
+	Datum		value = ObjectIdGetDatum(ee_extension_oid());
+	char	   *version;
+
+	ee_plan_begin(&frame);
+	if (ee_plan_execute(&installed, &value, NULL, true, 1) == 0)
+		elog(ERROR, "extension is not in pg_extension");
+	version = MemoryContextStrdup(caller,
+								  SPI_getvalue(SPI_tuptable->vals[0],
+											   SPI_tuptable->tupdesc, 1));
+	ee_plan_end(&frame);
+	return version;
+}
+
+/* ------------------------------------------------------------------- roles */
+
+static bool
+roles_are_current(void)
+{
+	return subscriptions_generation ==
+		ee_invalidate_generation(EE_REL_SUBSCRIPTIONS) &&
+		registry_generation ==
+		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS);
+}
+
+/* A role with subscriptions that somebody has just changed is wanted. */
+static void
+read_roles(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "event_engine roles",
+												  ALLOCSET_SMALL_SIZES);
+	List	   *previous = roles;
+	List	   *patterns;
+	ListCell   *lc;
+
+	roles = NIL;
+	ee_worker_begin();
+	subscriptions_generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
+	registry_generation = ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
+	PushActiveSnapshot(GetLatestSnapshot());
+	patterns = ee_registry_cache_patterns();
+	foreach(lc, ee_subscription_load_all(InvalidOid))
+	{
+		EeSubscription *subscription = lfirst(lc);
+		MemoryContext old;
+
+		if (subscription->status != EE_SUBSCRIPTION_ACTIVE ||
+			subscription->kind == EE_SUBSCRIPTION_PULL)
+			continue;
+		old = MemoryContextSwitchTo(context);
+		add_to_role(subscription, patterns);
+		MemoryContextSwitchTo(old);
+	}
+	PopActiveSnapshot();
+	ee_worker_commit();
+
+	foreach(lc, roles)
+	{
+		Role	   *role = lfirst(lc);
+		Role	   *before = find_role(previous, role->roleid);
+
+		role->started_at = before ? before->started_at : 0;
+		role->wanted = true;
+	}
+	if (roles_context != NULL)
+		MemoryContextDelete(roles_context);
+	roles_context = context;
+}
+
+static Role *
+find_role(List *list, Oid roleid)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+		if (((Role *) lfirst(lc))->roleid == roleid)
+			return lfirst(lc);
+	return NULL;
+}
+
+static void
+add_to_role(const EeSubscription *subscription, List *patterns)
+{
+	Role	   *role = find_role(roles, subscription->owner);
+	ListCell   *lc;
+
+	if (role == NULL)
+	{
+		role = palloc0(sizeof(Role));
+		role->roleid = subscription->owner;
+		roles = lappend(roles, role);
+	}
+	foreach(lc, patterns)
+	{
+		const char *pattern = lfirst(lc);
+
+		if (ee_match_pattern(subscription->matcher, pattern, strlen(pattern)))
+			ee_shared_pattern_add(&role->interest, pattern, strlen(pattern));
+	}
+}
+
+/* ---------------------------------------------------------------- watching */
+
+/*
+ * Let publishers know of the patterns of roles without an executor.  An
+ * executor that retires adds its own before it stops listening.
+ */
+static void
+watch(void)
+{
+	EePatternSet asleep;
+	ListCell   *lc;
+
+	memset(&asleep, 0, sizeof(asleep));
+	foreach(lc, roles)
+	{
+		Role	   *role = lfirst(lc);
+
+		if (ee_shared_executor_exists(MyDatabaseId, role->roleid))
+			continue;
+		for (int w = 0; w < EE_PATTERN_WORDS; w++)
+			asleep.words[w] |= role->interest.words[w];
+	}
+	/* only ever added to here: an executor may be retiring at this moment */
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+		if (asleep.words[w] != 0)
+			pg_atomic_fetch_or_u64(&slot->asleep.words[w], asleep.words[w]);
+}
+
+static void
+note_news(void)
+{
+	EePatternSet news;
+	ListCell   *lc;
+
+	if (!ee_shared_pattern_take(&slot->news, &news))
+		return;
+	foreach(lc, roles)
+	{
+		Role	   *role = lfirst(lc);
+
+		for (int w = 0; w < EE_PATTERN_WORDS && !role->wanted; w++)
+			role->wanted = (role->interest.words[w] & news.words[w]) != 0;
+	}
+}
+
+/*
+ * Has a transaction committed of which nobody told, COMMIT PREPARED that is?
+ * Then whoever sleeps is woken to look.
+ */
+static void
+poll_log(void)
+{
+	EeLogPosition *position;
+	MemoryContext context;
+	MemoryContext old;
+	bool		news = false;
+	ListCell   *lc;
+
+	ee_worker_begin();
+	position = ee_log_position_current();
+	if (last_position != NULL)
+	{
+		int			n_late;
+		uint64	   *late = ee_log_position_late(last_position, position,
+												&n_late);
+
+		news = n_late > 0 && ee_milestone_published(late, n_late);
+	}
+	context = AllocSetContextCreate(TopMemoryContext, "event_engine position",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	last_position = palloc(sizeof(EeLogPosition));
+	ee_log_position_copy(last_position, position);
+	MemoryContextSwitchTo(old);
+	if (position_context != NULL)
+		MemoryContextDelete(position_context);
+	position_context = context;
+	ee_worker_commit();
+
+	if (news)
+		foreach(lc, roles)
+			((Role *) lfirst(lc))->wanted = true;
+}
+
+/* Whose deliveries are due? */
+static void
+poll_due(void)
+{
+	Oid		   *due;
+	int			n;
+
+	ee_worker_begin();
+	due = ee_maintenance_roles_due(&n);
+	for (int i = 0; i < n; i++)
+	{
+		Role	   *role = find_role(roles, due[i]);
+
+		if (role != NULL)
+			role->wanted = true;
+	}
+	ee_worker_commit();
+}
+
+static void
+start_wanted(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *lc;
+
+	foreach(lc, roles)
+	{
+		Role	   *role = lfirst(lc);
+		EeWorkerStart start;
+		EeWorkerSlot *worker;
+		bool		running;
+
+		if (!role->wanted)
+			continue;
+		if (role->started_at != 0 &&
+			!TimestampDifferenceExceeds(role->started_at, now,
+										RESTART_INTERVAL_MS))
+			continue;
+		worker = ee_shared_reserve_executor(MyDatabaseId, role->roleid,
+											&running);
+		if (worker == NULL)
+		{
+			if (running)
+				role->wanted = false;
+			else if (!warned_slots)
+			{
+				ereport(WARNING,
+						(errmsg("all %d slots of event_engine are taken",
+								ee_shared_n_workers()),
+						 errhint("Increase event_engine.worker_slots.")));
+				warned_slots = true;
+			}
+			continue;
+		}
+		start.index = ee_shared_executor_index(worker);
+		start.generation = worker->generation;
+		start.dbid = MyDatabaseId;
+		start.roleid = role->roleid;
+		role->started_at = now;
+		if (ee_worker_start("ee_executor_main", "event_engine executor",
+							psprintf("event_engine executor for role %u",
+									 role->roleid),
+							&start))
+		{
+			role->wanted = false;
+			warned_slots = false;
+		}
+		else
+		{
+			ee_shared_unreserve_executor(worker, start.generation);
+			if (!warned_slots)
+				ereport(WARNING,
+						(errmsg("no background worker slot is free for event_engine"),
+						 errhint("Increase max_worker_processes.")));
+			warned_slots = true;
+		}
+	}
+}

@@ -1,0 +1,104 @@
+/*
+ * utility_hook.c
+ *	  Step aside for statements on whole databases.
+ *
+ * DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE, and CREATE
+ * DATABASE ... TEMPLATE refuse to work on a database that somebody is
+ * connected to.  Our workers are ended first, and kept out until the
+ * statement is over.
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+
+#include "ground/shared.h"
+#include "worker/utility_hook.h"
+
+static ProcessUtility_hook_type previous_hook = NULL;
+
+static void process_utility(PlannedStmt *pstmt, const char *query,
+							bool read_only_tree, ProcessUtilityContext context,
+							ParamListInfo params, QueryEnvironment *env,
+							DestReceiver *dest, QueryCompletion *completion);
+static const char *database_of(Node *statement);
+static const char *option(List *options, const char *name);
+
+void
+ee_utility_hook_init(void)
+{
+	previous_hook = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+}
+
+static void
+process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *env, DestReceiver *dest,
+				QueryCompletion *completion)
+{
+	ProcessUtility_hook_type next = previous_hook ? previous_hook :
+		standard_ProcessUtility;
+	const char *name = ee_shared_available() ?
+		database_of(pstmt->utilityStmt) : NULL;
+	Oid			dbid = name ? get_database_oid(name, true) : InvalidOid;
+
+	if (!OidIsValid(dbid))
+	{
+		next(pstmt, query, read_only_tree, context, params, env, dest,
+			 completion);
+		return;
+	}
+	PG_TRY();
+	{
+		ee_shared_hold_database(dbid);
+		next(pstmt, query, read_only_tree, context, params, env, dest,
+			 completion);
+	}
+	PG_FINALLY();
+	{
+		ee_shared_release_database(dbid);
+	}
+	PG_END_TRY();
+}
+
+/* The database that the statement wants for itself, or NULL. */
+static const char *
+database_of(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_DropdbStmt:
+			return ((DropdbStmt *) statement)->dbname;
+		case T_RenameStmt:
+			if (((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
+				return ((RenameStmt *) statement)->subname;
+			return NULL;
+		case T_AlterDatabaseStmt:
+			if (option(((AlterDatabaseStmt *) statement)->options,
+					   "tablespace") != NULL)
+				return ((AlterDatabaseStmt *) statement)->dbname;
+			return NULL;
+		case T_CreatedbStmt:
+			return option(((CreatedbStmt *) statement)->options, "template");
+		default:
+			return NULL;
+	}
+}
+
+static const char *
+option(List *options, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *element = lfirst(lc);
+
+		if (strcmp(element->defname, name) == 0 && element->arg != NULL)
+			return defGetString(element);
+	}
+	return NULL;
+}

@@ -1,0 +1,203 @@
+/*
+ * worker_main.c
+ *	  What our processes have in common.
+ *
+ *		launcher	one a server: sees to it that each database with the
+ *					extension has a router
+ *		router		one a database: starts executors, keeps time, does the
+ *					upkeep; runs no user code
+ *		executor	one a role with subscriptions: delivers, as that role
+ *
+ * A process ends at any error that is not that of a handler; who started it
+ * starts it again, and waits longer each time.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+
+#include "ground/compat.h"
+#include "ground/extension.h"
+#include "worker/worker_main.h"
+
+static void override(const char *name, const char *value);
+static bool lock_extension(void);
+
+const EeUnit ee_worker_unit = {
+	ee_worker_begin, ee_worker_commit, ee_worker_abort, false
+};
+
+void
+ee_worker_register_launcher(void)
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "event_engine",
+			sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "ee_launcher_main",
+			sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_type, "event_engine launcher",
+			sizeof(worker.bgw_type));
+	strlcpy(worker.bgw_name, "event_engine launcher",
+			sizeof(worker.bgw_name));
+	RegisterBackgroundWorker(&worker);
+}
+
+bool
+ee_worker_start(const char *function, const char *type, const char *name,
+				const EeWorkerStart *start)
+{
+	BackgroundWorker worker;
+
+	StaticAssertStmt(sizeof(EeWorkerStart) <= BGW_EXTRALEN,
+					 "what a worker is told must fit into bgw_extra");
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	strlcpy(worker.bgw_library_name, "event_engine",
+			sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, function,
+			sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_type, type, sizeof(worker.bgw_type));
+	strlcpy(worker.bgw_name, name, sizeof(worker.bgw_name));
+	memcpy(worker.bgw_extra, start, sizeof(*start));
+	return RegisterDynamicBackgroundWorker(&worker, NULL);
+}
+
+void
+ee_worker_read_start(EeWorkerStart *start)
+{
+	memcpy(start, MyBgworkerEntry->bgw_extra, sizeof(*start));
+}
+
+void
+ee_worker_signals(void)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+}
+
+static void
+override(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * roleid InvalidOid is the bootstrap superuser: then names are looked up in
+ * pg_catalog alone.  A handler's owner has the search path of a session of
+ * his own, since his functions were written for that; our own statements pin
+ * theirs.
+ */
+void
+ee_worker_connect(Oid dbid, Oid roleid, const char *name)
+{
+	if (OidIsValid(dbid))
+		BackgroundWorkerInitializeConnectionByOid(dbid, roleid,
+												  EE_BYPASS_ROLE_LOGIN_CHECK);
+	else
+		BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	if (!OidIsValid(roleid))
+		override("search_path", "pg_catalog, pg_temp");
+	override("application_name", name);
+	override("statement_timeout", "0");
+	override("lock_timeout", "0");
+	override("idle_in_transaction_session_timeout", "0");
+#ifdef EE_HAVE_TRANSACTION_TIMEOUT
+	override("transaction_timeout", "0");
+#endif
+	override("default_transaction_isolation", "read committed");
+	override("default_transaction_read_only", "off");
+	override("default_transaction_deferrable", "off");
+}
+
+void
+ee_worker_wait(long timeout_ms, EeWait what)
+{
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 timeout_ms, ee_waits_event(what));
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+void
+ee_worker_begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!lock_extension())
+	{
+		ereport(LOG,
+				(errmsg("%s ends: the extension is not in database \"%s\"",
+						MyBgworkerEntry->bgw_type,
+						get_database_name(MyDatabaseId))));
+		proc_exit(0);
+	}
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+/*
+ * Waits for a DROP or ALTER EXTENSION in progress, holding nothing else that
+ * it could wait for.  False when the extension is not there.
+ */
+static bool
+lock_extension(void)
+{
+	Oid			oid = ee_extension_oid();
+
+	while (OidIsValid(oid))
+	{
+		Oid			locked = oid;
+
+		LockDatabaseObject(ExtensionRelationId, oid, 0, AccessShareLock);
+		AcceptInvalidationMessages();
+		oid = ee_extension_oid();
+		if (oid == locked)
+			return true;
+	}
+	return false;
+}
+
+void
+ee_worker_commit(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+}
+
+void
+ee_worker_abort(void)
+{
+	AbortCurrentTransaction();
+	pgstat_report_stat(false);
+}
