@@ -12,11 +12,8 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
-#include "regex/regex.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "ground/errors.h"
@@ -24,25 +21,12 @@
 #include "routing/filter_path.h"
 #include "routing/match.h"
 
-#define MAX_PATTERN_LENGTH	255
-#define MAX_REGEX_LENGTH	500
 #define MAX_ENTRIES			10000
 #define MAX_REMEMBERED		4096	/* names */
 
-typedef enum EntryType
-{
-	ENTRY_EXACT,
-	ENTRY_WILDCARD,
-	ENTRY_PREFIX,
-	ENTRY_REGEX
-} EntryType;
-
 typedef struct Entry
 {
-	EntryType	type;
-	char	   *value;
-	int			len;
-	text	   *regex;			/* of a regular expression, as text */
+	EePattern	pattern;
 	EeFilter   *filter;			/* or NULL */
 } Entry;
 
@@ -97,28 +81,13 @@ struct EeMatcher
 };
 
 static void compile_entry(Entry *entry, JsonbValue *object, int index);
-static EntryType entry_type(JsonbContainer *object, int index);
-static void check_members(JsonbContainer *object, int index);
-static void check_value(const Entry *entry, int index);
-static void compile_regex(Entry *entry, int index);
-static void regex_error_callback(void *arg);
-static bool is_name(const char *value, int len, bool wildcards, bool prefix);
 static KnownName *remember(EeMatcher *matcher, const char *pattern, int len);
 static KnownName *work_out(EeMatcher *matcher, NameKey key);
-static bool regex_matches(const Entry *entry, const char *pattern, int len);
 static bool content_matches(EeMatcher *matcher, const KnownName *name,
 							EeFilterView *view);
 static void pattern_of(const EeEvent *event, const char **pattern, int *len);
 static bool explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
 					StringInfo reason);
-static void append_entry(StringInfo buf, const Entry *entry);
-
-static const char *const type_names[] = {
-	[ENTRY_EXACT] = "exact",
-	[ENTRY_WILDCARD] = "wildcard",
-	[ENTRY_PREFIX] = "prefix",
-	[ENTRY_REGEX] = "regex",
-};
 
 EeMatcher *
 ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
@@ -149,7 +118,7 @@ ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
 
 		compile_entry(entry,
 					  getIthJsonbValueFromContainer(&match->root, i), i);
-		matcher->has_regex |= entry->type == ENTRY_REGEX;
+		matcher->has_regex |= entry->pattern.kind == EE_PATTERN_REGEX;
 		matcher->needs_content |= entry->filter != NULL;
 	}
 	if (filter_path != NULL)
@@ -165,7 +134,7 @@ ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
 bool
 ee_match_pattern(EeMatcher *matcher, const char *pattern, int len)
 {
-	KnownName	   *name = remember(matcher, pattern, len);
+	KnownName  *name = remember(matcher, pattern, len);
 
 	return name->plain >= 0 || name->n_filtered > 0;
 }
@@ -181,7 +150,7 @@ ee_match_event(EeMatcher *matcher, const EeEvent *event)
 {
 	const char *pattern;
 	int			len;
-	KnownName	   *name;
+	KnownName  *name;
 	EeFilterView view;
 	MemoryContext old;
 	bool		result;
@@ -226,27 +195,12 @@ ee_match_index(const EeMatcher *matcher, EePatternTrie *trie, int payload)
 
 	for (i = 0; i < matcher->n_entries; i++)
 	{
-		const Entry *entry = &matcher->entries[i];
-		EePatternKind kind = EE_PATTERN_EXACT;
+		const EePattern *pattern = &matcher->entries[i].pattern;
 
-		switch (entry->type)
-		{
-			case ENTRY_EXACT:
-				kind = EE_PATTERN_EXACT;
-				break;
-			case ENTRY_WILDCARD:
-				kind = EE_PATTERN_WILDCARD;
-				break;
-			case ENTRY_PREFIX:
-				kind = EE_PATTERN_PREFIX;
-				break;
-			case ENTRY_REGEX:
-				all = false;
-				continue;
-		}
-
-		ee_pattern_trie_add(trie, kind, entry->value, entry->len,
-							payload < 0 ? i : payload);
+		if (pattern->kind == EE_PATTERN_REGEX)
+			all = false;
+		else
+			ee_pattern_trie_add(trie, pattern, payload < 0 ? i : payload);
 	}
 	return all;
 }
@@ -264,24 +218,12 @@ compile_entry(Entry *entry, JsonbValue *object, int index)
 				 errmsg("invalid match at index %d", index),
 				 errdetail("A match is an object with type, value and optionally filters.")));
 	container = object->val.binary.data;
-	check_members(container, index);
-	entry->type = entry_type(container, index);
-
-	if (getKeyJsonValueFromContainer(container, "value", 5, &value) == NULL ||
-		value.type != jbvString)
-		ereport(ERROR,
-				(errcode(EE_ERRCODE_INVALID_PATTERN),
-				 errmsg("invalid match at index %d", index),
-				 errdetail("Member \"value\" is missing or not a string.")));
-	entry->len = value.val.string.len;
-	entry->value = pnstrdup(value.val.string.val, entry->len);
-	check_value(entry, index);
-	if (entry->type == ENTRY_REGEX)
-		compile_regex(entry, index);
+	ee_pattern_compile(&entry->pattern, container, index);
 
 	if (getKeyJsonValueFromContainer(container, "filters", 7, &value) != NULL)
 	{
-		if (value.type != jbvBinary)
+		if (value.type != jbvBinary ||
+			!JsonContainerIsArray(value.val.binary.data))
 			ereport(ERROR,
 					(errcode(EE_ERRCODE_INVALID_FILTER),
 					 errmsg("invalid match at index %d", index),
@@ -291,159 +233,12 @@ compile_entry(Entry *entry, JsonbValue *object, int index)
 	}
 }
 
-static EntryType
-entry_type(JsonbContainer *object, int index)
-{
-	JsonbValue	value;
-	int			i;
-
-	if (getKeyJsonValueFromContainer(object, "type", 4, &value) != NULL &&
-		value.type == jbvString)
-	{
-		for (i = 0; i < lengthof(type_names); i++)
-		{
-			if (strlen(type_names[i]) == value.val.string.len &&
-				memcmp(type_names[i], value.val.string.val,
-					   value.val.string.len) == 0)
-				return (EntryType) i;
-		}
-	}
-	ereport(ERROR,
-			(errcode(EE_ERRCODE_INVALID_PATTERN),
-			 errmsg("invalid match at index %d", index),
-			 errdetail("Member \"type\" is missing or unknown."),
-			 errhint("A type is one of exact, wildcard, prefix, regex.")));
-	return ENTRY_EXACT;			/* keep the compiler quiet */
-}
-
-static void
-check_members(JsonbContainer *object, int index)
-{
-	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbValue	value;
-	JsonbIteratorToken token;
-
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		char	   *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(value.val.string.val, value.val.string.len);
-		if (strcmp(name, "type") != 0 && strcmp(name, "value") != 0 &&
-			strcmp(name, "filters") != 0)
-			ereport(ERROR,
-					(errcode(EE_ERRCODE_INVALID_PATTERN),
-					 errmsg("invalid match at index %d", index),
-					 errdetail("Unknown member \"%s\".", name),
-					 errhint("A match has the members type, value and filters.")));
-	}
-}
-
-static void
-check_value(const Entry *entry, int index)
-{
-	int			limit = entry->type == ENTRY_REGEX ? MAX_REGEX_LENGTH :
-		MAX_PATTERN_LENGTH;
-	const char *detail = NULL;
-
-	if (entry->len == 0 || entry->len > limit)
-		ereport(ERROR,
-				(errcode(EE_ERRCODE_INVALID_PATTERN),
-				 errmsg("invalid %s pattern at index %d",
-						type_names[entry->type], index),
-				 errdetail("It must have 1 to %d bytes and has %d.",
-						   limit, entry->len)));
-
-	if (entry->type == ENTRY_EXACT &&
-		!is_name(entry->value, entry->len, false, false))
-		detail = "A name is letters, digits, \"_\" and \"-\", with \".\" or "
-				 "\":\" between segments.";
-	else if (entry->type == ENTRY_WILDCARD &&
-			 !is_name(entry->value, entry->len, true, false))
-		detail = "Between \".\" or \":\" stands a segment of letters, "
-				 "digits, \"_\" and \"-\", or \"*\" for any one segment, or "
-				 "\"#\" for any number of them.";
-	else if (entry->type == ENTRY_PREFIX &&
-			 !is_name(entry->value, entry->len, false, true))
-		detail = "A prefix is the beginning of a name: letters, digits, "
-				 "\"_\" and \"-\", with \".\" or \":\" between segments.";
-
-	if (detail != NULL)
-		ereport(ERROR,
-				(errcode(EE_ERRCODE_INVALID_PATTERN),
-				 errmsg("invalid %s pattern \"%s\" at index %d",
-						type_names[entry->type], entry->value, index),
-				 errdetail("%s", detail)));
-}
-
-static void
-compile_regex(Entry *entry, int index)
-{
-	ErrorContextCallback context;
-
-	entry->regex = cstring_to_text_with_len(entry->value, entry->len);
-
-	context.callback = regex_error_callback;
-	context.arg = entry->value;
-	context.previous = error_context_stack;
-	error_context_stack = &context;
-
-	(void) RE_compile_and_cache(entry->regex, REG_ADVANCED | REG_NOSUB,
-								C_COLLATION_OID);
-
-	error_context_stack = context.previous;
-}
-
-static void
-regex_error_callback(void *arg)
-{
-	if (geterrcode() == ERRCODE_INVALID_REGULAR_EXPRESSION)
-		errcode(EE_ERRCODE_INVALID_PATTERN);
-	errcontext("pattern \"%s\"", (char *) arg);
-}
-
-/*
- * Segments of name characters, none empty (the last of a prefix may be); with
- * wildcards a segment may be '*' or '#' alone.
- */
-static bool
-is_name(const char *value, int len, bool wildcards, bool prefix)
-{
-	int			start = 0;
-	int			i;
-
-	for (i = 0; i <= len; i++)
-	{
-		char		c = i < len ? value[i] : '.';
-
-		if (c == '.' || c == ':')
-		{
-			if (i == start && !(prefix && i == len && i > 0))
-				return false;
-			start = i + 1;
-		}
-		else if (c == '*' || c == '#')
-		{
-			bool		alone = i == start &&
-				(i + 1 == len || value[i + 1] == '.' || value[i + 1] == ':');
-
-			if (!wildcards || !alone)
-				return false;
-		}
-		else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-				   (c >= '0' && c <= '9') || c == '_' || c == '-'))
-			return false;
-	}
-	return true;
-}
-
 /* What is known of a name, worked out if it is the first time. */
 static KnownName *
 remember(EeMatcher *matcher, const char *pattern, int len)
 {
 	NameKey		key;
-	KnownName	   *name;
+	KnownName  *name;
 
 	key.text = pattern;
 	key.len = len;
@@ -465,7 +260,7 @@ work_out(EeMatcher *matcher, NameKey key)
 	int			plain = -1;
 	int		   *filtered;
 	int			n_filtered = 0;
-	KnownName	   *name;
+	KnownName  *name;
 	bool		found;
 	char	   *copy;
 	int			i;
@@ -513,8 +308,8 @@ work_out(EeMatcher *matcher, NameKey key)
 	{
 		const Entry *entry = &matcher->entries[i];
 
-		if (entry->type != ENTRY_REGEX ||
-			!regex_matches(entry, key.text, key.len))
+		if (entry->pattern.kind != EE_PATTERN_REGEX ||
+			!ee_pattern_regex_matches(&entry->pattern, key.text, key.len))
 			continue;
 		if (entry->filter == NULL)
 			plain = i;
@@ -539,14 +334,6 @@ work_out(EeMatcher *matcher, NameKey key)
 	MemoryContextSwitchTo(old);
 
 	return name;
-}
-
-static bool
-regex_matches(const Entry *entry, const char *pattern, int len)
-{
-	return RE_compile_and_execute(entry->regex, unconstify(char *, pattern),
-								  len, REG_ADVANCED | REG_NOSUB,
-								  C_COLLATION_OID, 0, NULL);
 }
 
 /* The cheap filters first: an envelope is built only if they hold. */
@@ -594,7 +381,7 @@ explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
 		{
 			if (i > 0)
 				appendStringInfoString(reason, ", ");
-			append_entry(reason, &matcher->entries[i]);
+			ee_pattern_append(reason, &matcher->entries[i].pattern);
 		}
 		if (matcher->n_entries > 5)
 			appendStringInfo(reason, " and %d more", matcher->n_entries - 5);
@@ -608,7 +395,7 @@ explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
 
 		if (start > 0)
 			appendStringInfoString(reason, "; ");
-		append_entry(reason, entry);
+		ee_pattern_append(reason, &entry->pattern);
 		appendStringInfoString(reason, " matches, but ");
 		wanted = ee_filter_match(entry->filter, view, reason);
 		matching = name->filtered[i];
@@ -627,12 +414,6 @@ explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
 		return false;
 	}
 	appendStringInfoString(reason, "matches ");
-	append_entry(reason, &matcher->entries[matching]);
+	ee_pattern_append(reason, &matcher->entries[matching].pattern);
 	return true;
-}
-
-static void
-append_entry(StringInfo buf, const Entry *entry)
-{
-	appendStringInfo(buf, "%s \"%s\"", type_names[entry->type], entry->value);
 }

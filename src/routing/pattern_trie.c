@@ -130,14 +130,16 @@ ee_pattern_trie_create(void)
 }
 
 void
-ee_pattern_trie_add(EePatternTrie *trie, EePatternKind kind,
-					const char *value, int len, int payload)
+ee_pattern_trie_add(EePatternTrie *trie, const EePattern *pattern,
+					int payload)
 {
+	const char *value = pattern->value;
+	int			len = pattern->len;
 	MemoryContext old = MemoryContextSwitchTo(trie->context);
 	uint32		node = NO_NODE;
 	TrieCell	   *cell;
 
-	switch (kind)
+	switch (pattern->kind)
 	{
 		case EE_PATTERN_EXACT:
 			node = child_node(trie, NAMES, value, len);
@@ -149,6 +151,8 @@ ee_pattern_trie_add(EePatternTrie *trie, EePatternKind kind,
 		case EE_PATTERN_WILDCARD:
 			node = wildcard_node(trie, value, len);
 			break;
+		case EE_PATTERN_REGEX:
+			elog(ERROR, "a regular expression does not fit into a trie");
 	}
 
 	if (trie->n_cells == trie->size_cells)

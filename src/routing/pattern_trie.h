@@ -10,21 +10,19 @@
 
 #include "postgres.h"
 
-typedef struct EePatternTrie EePatternTrie;
+#include "routing/pattern.h"
 
-typedef enum EePatternKind
-{
-	EE_PATTERN_EXACT,			/* the name itself */
-	EE_PATTERN_WILDCARD,		/* AMQP topic: '*' one segment, '#' any number */
-	EE_PATTERN_PREFIX			/* the name begins so */
-} EePatternKind;
+typedef struct EePatternTrie EePatternTrie;
 
 /* An empty one; it lives in CurrentMemoryContext. */
 extern EePatternTrie *ee_pattern_trie_create(void);
 
-/* Add a pattern; the same pattern may be added with several payloads. */
-extern void ee_pattern_trie_add(EePatternTrie *trie, EePatternKind kind,
-								const char *value, int len, int payload);
+/*
+ * Add a pattern of any kind but regex; the same pattern may be added with
+ * several payloads.
+ */
+extern void ee_pattern_trie_add(EePatternTrie *trie, const EePattern *pattern,
+								int payload);
 
 /*
  * The payloads of all patterns that match a name: an array of *n, owned by
