@@ -57,3 +57,22 @@ SELECT count(*) AS tried, count(*) FILTER (WHERE event_engine.event_matches(
 	jsonb_populate_record(NULL::event_engine.event, jsonb_build_object('pattern', 'n.' || i % 10000)),
 	'[{"type": "regex", "value": "7$"}, {"type": "wildcard", "value": "n.3"}]')) AS matching
 FROM generate_series(1, 20000) AS i;
+
+-- Tried on history before anybody subscribes, and asked about a stored event.
+SELECT event_engine.register_event_definition('trial.created');
+SELECT event_engine.register_event_definition('trial.paid');
+SELECT count(event_engine.publish_event(p, jsonb_build_object('amount', i)))
+	FROM generate_series(1, 20) AS i, unnest('{trial.created,trial.paid}'::text[]) AS p;
+SELECT matched, tested, (SELECT jsonb_agg(x -> 'payload') FROM jsonb_array_elements(examples) AS x) AS examples
+	FROM event_engine.test_filter('{trial.created}', '$.payload.amount > 15', max_events => 40);
+SELECT matched, tested, jsonb_array_length(examples) AS examples
+	FROM event_engine.test_filter(filter => '[{"field": "payload.amount", "operator": "<=", "value": 19}]',
+		max_events => 10, max_examples => 100);
+SELECT matched, tested FROM event_engine.test_filter(match => '{"type": "prefix", "value": "trial.p"}',
+	filters => '[{"field": "payload.amount", "operator": "lt", "value": 6}]', max_events => 40);
+SELECT matched, tested, examples FROM event_engine.test_filter('{trial.refunded}', max_events => 40);
+SELECT * FROM event_engine.test_filter(filter => '$.payload.amount');
+SELECT event_engine.subscribe('large', '{trial.*}', filter => '$.payload.amount > 19') IS NOT NULL AS ok;
+SELECT e.payload, m.* FROM event_engine.events AS e, event_engine.match_event(e.id) AS m
+	WHERE e.pattern = 'trial.paid' AND e.payload ->> 'amount' IN ('1', '20') ORDER BY e.seq;
+SELECT event_engine.unsubscribe('large');

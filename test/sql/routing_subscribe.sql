@@ -1,17 +1,8 @@
 -- Who wants which events: definitions, what they are checked for, and by
 -- whom they are changed.
 \set SHOW_CONTEXT never
-SELECT to_regprocedure('event_engine.start_cursor(integer, text)') IS NULL
-	AS undelivered \gset
-\if :undelivered
-CREATE FUNCTION event_engine.start_cursor(number integer, start text)
-	RETURNS void LANGUAGE sql AS 'SELECT';
-CREATE FUNCTION event_engine.lock_subscription(number integer)
-	RETURNS void LANGUAGE sql AS 'SELECT';
-\endif
-INSERT INTO event_engine.event_definitions (event_id, name, pattern, version)
-	VALUES ('Invoice.created', 'Invoice created', 'invoice.created', '1.0.0'),
-		('Invoice.paid', 'Invoice paid', 'invoice.paid', '1.0.0');
+SELECT event_engine.register_event_definition('invoice.created');
+SELECT event_engine.register_event_definition('invoice.paid');
 CREATE SCHEMA billing;
 CREATE FUNCTION billing.one(e event_engine.event) RETURNS void LANGUAGE sql AS 'SELECT';
 CREATE FUNCTION billing.many(e event_engine.event[]) RETURNS integer LANGUAGE sql AS 'SELECT 1';
@@ -197,9 +188,24 @@ RESET ROLE;
 SELECT owner FROM event_engine.subscription_list WHERE subscriber = 'definers';
 
 -- Unsubscribe takes everything along but dead letters.
+INSERT INTO event_engine.event_leases (receipt, subscription_number, seqs, attempts, leased_by, leased_at, expires_at)
+	SELECT gen_random_uuid(), number, '{1}', 1, 'me', now(), now() FROM event_engine.subscriptions WHERE subscriber = 'puller';
+INSERT INTO event_engine.deliveries (subscription_number, seq, id, status, next_attempt_at, event)
+	SELECT number, 1, gen_random_uuid(), 'retry', now(), ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+		NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::event_engine.event
+	FROM event_engine.subscriptions WHERE subscriber = 'puller';
 INSERT INTO event_engine.event_dead_letters (subscriber, event_id, event_type,
 		envelope, seq, error_message, retry_count, original_created_at)
 	VALUES ('puller', 'e', 'invoice.paid', '{}', 1, 'no', 5, now());
+CREATE TEMP VIEW remaining AS SELECT
+	(SELECT count(*) FROM event_engine.subscriptions) AS subscriptions,
+	(SELECT count(*) FROM event_engine.subscription_cursors) AS cursors,
+	(SELECT count(*) FROM event_engine.subscription_cursor_moves) AS moves,
+	(SELECT count(*) FROM event_engine.event_leases) AS leases,
+	(SELECT count(*) FROM event_engine.deliveries) AS deliveries,
+	(SELECT count(*) FROM event_engine.event_dead_letters) AS dead_letters;
+SELECT subscriptions > 0 AS subscriptions, cursors + moves > 0 AS cursors, leases, deliveries, dead_letters
+	FROM remaining;
 DO $$
 DECLARE
 	s text;
@@ -209,10 +215,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-SELECT (SELECT count(*) FROM event_engine.subscriptions) AS subscriptions,
-	(SELECT count(*) FROM event_engine.subscription_cursors) AS cursors,
-	(SELECT count(*) FROM event_engine.subscription_cursor_moves) AS moves,
-	(SELECT count(*) FROM event_engine.event_dead_letters) AS dead_letters;
+SELECT * FROM remaining;
 SELECT event_engine.unsubscribe('puller');
 \echo :LAST_ERROR_SQLSTATE
 
@@ -223,6 +226,3 @@ DROP SCHEMA billing CASCADE;
 RESET client_min_messages;
 DROP OWNED BY regress_ee_alice, regress_ee_bob, regress_ee_team;
 DROP ROLE regress_ee_alice, regress_ee_bob, regress_ee_team;
-\if :undelivered
-DROP FUNCTION event_engine.start_cursor(integer, text), event_engine.lock_subscription(integer);
-\endif
