@@ -15,7 +15,7 @@
 #include "utils/memutils.h"
 
 #include "validation/schema_compile.h"
-#include "validation/schema_keyword.h"
+#include "validation/schema_draft.h"
 
 #define FIRST_BLOCK		1024
 #define LARGEST_BLOCK	(32 * 1024)
@@ -27,7 +27,6 @@ typedef struct LoopCheck
 {
 	EeCompile  *compile;
 	uint8	   *state;			/* 0 new, 1 on the way, 2 done */
-	EePlace   **places;
 	bool		found;
 } LoopCheck;
 
@@ -35,7 +34,7 @@ static void compile_all(EeCompile *compile, EePlace *root);
 static EeSchema *compile_program(EeCompile *compile, Jsonb *schema,
 								 const EeSchemaOptions *options,
 								 const EeProblems *problems);
-static EeNodeId add_node(EeCompile *compile);
+static EeNodeId add_node(EeCompile *compile, const EePlace *place);
 static void compile_node(EeCompile *compile, EePlace *place);
 static void compile_dynamic_anchors(EeCompile *compile);
 static void refuse_loops(EeCompile *compile);
@@ -123,8 +122,11 @@ compile_program(EeCompile *compile, Jsonb *schema,
 	compile->block_size = FIRST_BLOCK;
 	compile->max_nodes = 64;
 	compile->nodes = palloc(compile->max_nodes * sizeof(EeNode));
-	compile->nodes[add_node(compile)].flags = EE_NODE_LEAF;
-	compile->nodes[add_node(compile)].types = 0;
+	compile->places = palloc(compile->max_nodes * sizeof(EePlace *));
+	add_node(compile, NULL);
+	add_node(compile, NULL);
+	compile->nodes[EE_NODE_TRUE].flags = EE_NODE_LEAF;
+	compile->nodes[EE_NODE_FALSE].types = 0;
 	compile->nodes[EE_NODE_FALSE].flags = EE_NODE_LEAF;
 	compile->refs = ee_schema_ref_begin(options, problems);
 	root = ee_schema_ref_root(compile->refs, schema);
@@ -170,14 +172,14 @@ ee_schema_compile_place(EeCompile *compile, EePlace *place)
 		return EE_NODE_FALSE;
 	if (place->node == EE_NODE_NONE)
 	{
-		place->node = add_node(compile);
+		place->node = add_node(compile, place);
 		compile->pending = lappend(compile->pending, place);
 	}
 	return place->node;
 }
 
 static EeNodeId
-add_node(EeCompile *compile)
+add_node(EeCompile *compile, const EePlace *place)
 {
 	EeNode	   *node;
 
@@ -191,7 +193,10 @@ add_node(EeCompile *compile)
 		compile->max_nodes *= 2;
 		compile->nodes = repalloc_huge(compile->nodes,
 									   compile->max_nodes * sizeof(EeNode));
+		compile->places = repalloc_huge(compile->places,
+										compile->max_nodes * sizeof(EePlace *));
 	}
+	compile->places[compile->nnodes] = place;
 	node = &compile->nodes[compile->nnodes];
 	memset(node, 0, sizeof(EeNode));
 	node->types = EE_IS_ANY;
@@ -213,7 +218,7 @@ compile_node(EeCompile *compile, EePlace *place)
 	/* before 2019-09 a reference makes its siblings void: draft 7, 8.3 */
 	if (resource->dialect <= EE_DIALECT_DRAFT7 &&
 		ee_value_get(place->value, "$ref", 4, &value))
-		ee_schema_keyword_compile(&draft,
+		ee_schema_draft_keyword(&draft,
 								  ee_schema_keyword(resource->dialect,
 													EE_VOCAB_CORE, "$ref", 4),
 								  value);
@@ -230,10 +235,10 @@ compile_node(EeCompile *compile, EePlace *place)
 			info = ee_schema_keyword(resource->dialect,
 									 resource->vocabularies, key, len);
 			if (info != NULL)
-				ee_schema_keyword_compile(&draft, info, value);
+				ee_schema_draft_keyword(&draft, info, value);
 		}
 	}
-	ee_schema_keyword_finish(&draft);
+	ee_schema_draft_finish(&draft);
 	compile->nodes[place->node] = draft.node;
 }
 
@@ -270,10 +275,6 @@ refuse_loops(EeCompile *compile)
 	check.state = palloc0(compile->nnodes);
 	for (id = 0; id < compile->nnodes && !check.found; id++)
 		visit_loop(&check, id);
-	if (check.found)
-		ee_schema_problem(compile->problems, EE_ERRCODE_INVALID_SCHEMA,
-						  NULL, NULL, NULL,
-						  "a schema refers to itself without consuming any of the instance");
 }
 
 static void
@@ -284,7 +285,13 @@ visit_loop(LoopCheck *check, EeNodeId id)
 		return;
 	if (check->state[id] == 1)
 	{
+		const EePlace *place = check->compile->places[id];
+
 		check->found = true;
+		ee_schema_problem(check->compile->problems,
+						  EE_ERRCODE_INVALID_SCHEMA,
+						  place->resource->document, place->path, NULL,
+						  "it refers to itself without consuming anything of the instance");
 		return;
 	}
 	check->state[id] = 1;

@@ -58,7 +58,6 @@ fill_classes(void)
 	classes['#'] |= LITERAL;
 	classes['['] |= LITERAL;
 	classes[']'] |= LITERAL;
-	classes['\''] &= ~LITERAL;
 }
 
 /* uri  [RFC 3986, 3] */

@@ -530,7 +530,8 @@ parse_char_escape(Parser *p, pg_wchar *c)
 						break;
 					value = value * 16 + digit;
 				}
-				if (n == 0 || p->at >= p->end || *p->at != '}')
+				if (n == 0 || p->at >= p->end || *p->at != '}' ||
+					value > EE_REGEX_MAX_CHAR)
 					break;
 				p->at++;
 			}

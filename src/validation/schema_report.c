@@ -17,8 +17,6 @@
 #include <limits.h>
 
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/varlena.h"
 
 #include "validation/schema_check.h"
 #include "validation/schema_eval.h"
@@ -26,76 +24,49 @@
 #include "validation/schema_program.h"
 #include "validation/schema_report.h"
 #include "validation/schema_track.h"
+#include "validation/schema_violation.h"
 
-#define FOUND_BYTES		80		/* of a value in a report */
 #define BRANCH_LIMIT	50		/* violations looked at in each branch */
-#define SIMILAR_EDITS	3		/* for "did you mean" */
-#define SIMILAR_BYTES	100
 
-typedef struct Report
-{
-	const EeSchema *program;
-	const EeScope *scope;
-	List	   *violations;
-	int			max;
-} Report;
 
-/* where the report stands: in the instance and in the schema */
-typedef struct Here
-{
-	EeValue		v;
-	const EePath *instance;
-	const EePath *keyword;
-} Here;
-
-static bool full(const Report *r);
-static void report_node(Report *r, EeNodeId id, const Here *here,
+static void report_node(EeReport *r, EeNodeId id, const EeHere *here,
 						EeTrack *track);
-static void report_rules(Report *r, const EeNode *node, const Here *here,
+static void report_rules(EeReport *r, const EeNode *node, const EeHere *here,
 						 EeTrack *track);
-static void report_type(Report *r, const EeNode *node, const Here *here);
-static void report_number(Report *r, const EeNumberRules *rules,
-						  const Here *here);
-static void report_string(Report *r, const EeStringRules *rules,
-						  const Here *here);
-static void report_array(Report *r, const EeArrayRules *rules,
-						 const Here *here, EeTrack *track);
-static void report_contains(Report *r, const EeArrayRules *rules,
-							const Here *here, EeTrack *track);
-static void report_object(Report *r, const EeObjectRules *rules,
-						  const Here *here, EeTrack *track);
-static bool report_property(Report *r, const EeObjectRules *rules,
-							const Here *here, const char *key, uint32 len,
+static void report_array(EeReport *r, const EeArrayRules *rules,
+						 const EeHere *here, EeTrack *track);
+static void report_count(EeReport *r, const EeHere *here, const char *keyword,
+						 const char *words, uint32 limit, uint32 n,
+						 const char *one, const char *many);
+static void report_contains(EeReport *r, const EeArrayRules *rules,
+							const EeHere *here, EeTrack *track);
+static void report_object(EeReport *r, const EeObjectRules *rules,
+						  const EeHere *here, EeTrack *track);
+static bool report_property(EeReport *r, const EeObjectRules *rules,
+							const EeHere *here, const char *key, uint32 len,
 							EeValue value);
-static void report_missing(Report *r, const EeObjectRules *rules,
-						   const Here *here);
-static void report_dependencies(Report *r, const EeObjectRules *rules,
-								const Here *here, EeTrack *track);
-static void report_unevaluated(Report *r, const EeNode *node,
-							   const Here *here, EeTrack *track);
-static void report_group(Report *r, const EeGroup *group, const Here *here,
+static void report_missing(EeReport *r, const EeObjectRules *rules,
+						   const EeHere *here);
+static void report_dependencies(EeReport *r, const EeObjectRules *rules,
+								const EeHere *here, EeTrack *track);
+static void report_unevaluated(EeReport *r, const EeNode *node,
+							   const EeHere *here, EeTrack *track);
+static void report_group(EeReport *r, const EeGroup *group, const EeHere *here,
 						 EeTrack *track);
-static void report_choice(Report *r, const EeGroup *group, const Here *here,
+static void report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
 						  EeTrack *track);
-static int	closest_branch(Report *r, const EeGroup *group, const Here *here,
+static int	closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 						   List **violations);
-static int	distance(const List *violations, const Here *here);
-static void report_child(Report *r, const EeEdge *edge, const Here *here,
+static int	distance(const List *violations, const EeHere *here);
+static void report_child(EeReport *r, const EeEdge *edge, const EeHere *here,
 						 const EePath *instance, EeValue value,
 						 const char *keyword, const char *name, uint32 len);
-static void report_item(Report *r, const EeEdge *edge, const Here *here,
+static void report_item(EeReport *r, const EeEdge *edge, const EeHere *here,
 						uint32 index, EeValue value, const char *keyword,
 						int position);
-static void report_refused(Report *r, const Here *here, const char *keyword);
-static void report_in_place(Report *r, const EeEdge *edge, const Here *here,
+static void report_refused(EeReport *r, const EeHere *here, const char *keyword);
+static void report_in_place(EeReport *r, const EeEdge *edge, const EeHere *here,
 							const char *keyword, int index, EeTrack *track);
-static void add(Report *r, const Here *here, const char *keyword,
-				const char *expected, const char *found,
-				const char *fmt,...) pg_attribute_printf(6, 7);
-static char *quote(const char *name, uint32 len);
-static char *did_you_mean(const EeObjectRules *rules, const char *key,
-						  uint32 len);
-static char *found_text(EeValue v);
 
 /*
  * Every violation of an instance, EeViolation in the current context; NIL if
@@ -104,8 +75,8 @@ static char *found_text(EeValue v);
 List *
 ee_schema_report(const EeSchema *schema, Jsonb *instance, int max_violations)
 {
-	Report		r = {schema, NULL, NIL, max_violations};
-	Here		here = {ee_value_root(instance), NULL, NULL};
+	EeReport		r = {schema, NULL, NIL, max_violations};
+	EeHere		here = {ee_value_root(instance), NULL, NULL};
 
 	if (r.max <= 0)
 		r.max = INT_MAX;
@@ -113,21 +84,15 @@ ee_schema_report(const EeSchema *schema, Jsonb *instance, int max_violations)
 	return r.violations;
 }
 
-static bool
-full(const Report *r)
-{
-	return list_length(r->violations) >= r->max;
-}
-
 static void
-report_node(Report *r, EeNodeId id, const Here *here, EeTrack *track)
+report_node(EeReport *r, EeNodeId id, const EeHere *here, EeTrack *track)
 {
 	const EeNode *node = &r->program->nodes[id];
 	EeScope		scope = {r->scope, node->resource};
 	bool		enters;
 	EeTrack		own;
 
-	if (full(r))
+	if (ee_schema_violation_full(r))
 		return;
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
@@ -157,24 +122,24 @@ report_node(Report *r, EeNodeId id, const Here *here, EeTrack *track)
 }
 
 static void
-report_rules(Report *r, const EeNode *node, const Here *here, EeTrack *track)
+report_rules(EeReport *r, const EeNode *node, const EeHere *here, EeTrack *track)
 {
 	EeValue		v = here->v;
 	int			i;
 
 	if (!ee_schema_check_type(node, v))
-		report_type(r, node, here);
+		ee_schema_report_type(r, node, here);
 	if (node->enumeration != NULL &&
 		!ee_schema_check_enum(node->enumeration, v))
-		add(r, here, "enum", node->enumeration->text, found_text(v),
+		ee_schema_violation_add(r, here, "enum", node->enumeration->text, ee_schema_violation_found(v),
 			"must be one of the listed values");
 	if (node->constant != NULL && !ee_schema_check_enum(node->constant, v))
-		add(r, here, "const", node->constant->text, found_text(v),
+		ee_schema_violation_add(r, here, "const", node->constant->text, ee_schema_violation_found(v),
 			"must be the given value");
 	if (v.type == EE_IS_NUMBER && node->number != NULL)
-		report_number(r, node->number, here);
+		ee_schema_report_number(r, node->number, here);
 	else if (v.type == EE_IS_STRING && node->string != NULL)
-		report_string(r, node->string, here);
+		ee_schema_report_string(r, node->string, here);
 	else if (v.type == EE_IS_ARRAY && node->array != NULL)
 		report_array(r, node->array, here, track);
 	else if (v.type == EE_IS_OBJECT && node->object != NULL)
@@ -183,118 +148,9 @@ report_rules(Report *r, const EeNode *node, const Here *here, EeTrack *track)
 		report_group(r, &node->groups[i], here, track);
 }
 
-/* type  [Validation 2020-12, 6.1.1] */
-static void
-report_type(Report *r, const EeNode *node, const Here *here)
-{
-	static const struct
-	{
-		const char *name;
-		uint16		types;
-	}			names[] =
-	{
-		{"null", EE_IS_NULL},
-		{"boolean", EE_IS_BOOLEAN},
-		{"number", EE_IS_NUMBER},
-		{"integer", EE_IS_INTEGER},
-		{"string", EE_IS_STRING},
-		{"array", EE_IS_ARRAY},
-		{"object", EE_IS_OBJECT},
-	};
-	StringInfoData expected;
-	uint16		types = node->types;
-	int			i;
-
-	if (types & EE_IS_NUMBER)
-		types &= ~EE_IS_INTEGER;
-	initStringInfo(&expected);
-	for (i = 0; i < lengthof(names); i++)
-	{
-		if (types & names[i].types)
-			appendStringInfo(&expected, "%s%s", expected.len ? " or " : "",
-							 names[i].name);
-	}
-	add(r, here, "type", expected.data, ee_value_type_name(here->v),
-		"must be of type %s", expected.data);
-}
-
-/* [Validation 2020-12, 6.2] */
-static void
-report_number(Report *r, const EeNumberRules *rules, const Here *here)
-{
-	static const char *const texts[] = {
-		[EE_BOUND_MINIMUM] = "at least",
-		[EE_BOUND_EXCLUSIVE_MINIMUM] = "greater than",
-		[EE_BOUND_MAXIMUM] = "at most",
-		[EE_BOUND_EXCLUSIVE_MAXIMUM] = "less than",
-		[EE_BOUND_MULTIPLE_OF] = "a multiple of",
-	};
-	EeNumberForm form;
-	int			i;
-
-	ee_schema_check_form(&form, here->v);
-	for (i = 0; i < rules->nbounds; i++)
-	{
-		const EeBound *bound = &rules->bounds[i];
-		EeValue		limit = {(const char *) bound->value, 0, EE_IS_NUMBER};
-		char	   *text;
-
-		if (ee_schema_check_bound(&form, bound))
-			continue;
-		text = psprintf("%s %s", texts[bound->kind],
-						ee_value_text(limit, FOUND_BYTES));
-		add(r, here, bound->keyword, text, found_text(here->v),
-			"must be %s", text);
-	}
-}
-
-/* [Validation 2020-12, 6.3, 7.3; draft 7, 8] */
-static void
-report_string(Report *r, const EeStringRules *rules, const Here *here)
-{
-	EeValue		v = here->v;
-
-	if (!ee_schema_check_length(rules, v))
-	{
-		uint32		n = ee_schema_check_characters(v);
-		bool		below = n < rules->min_length;
-		char	   *text = psprintf("%s %u characters",
-									below ? "at least" : "at most",
-									below ? rules->min_length : rules->max_length);
-
-		add(r, here, below ? "minLength" : "maxLength", text,
-			psprintf("%u characters", n), "must have %s", text);
-		if (below && n > rules->max_length)
-			add(r, here, "maxLength",
-				psprintf("at most %u characters", rules->max_length),
-				psprintf("%u characters", n),
-				"must have at most %u characters", rules->max_length);
-	}
-	if (rules->pattern != NULL &&
-		!ee_schema_regex_match(rules->pattern, v.data, v.len))
-		add(r, here, "pattern", ee_schema_regex_source(rules->pattern),
-			found_text(v), "must match the pattern");
-	if (rules->format != NULL && !rules->format(v.data, v.len))
-		add(r, here, "format", rules->format_name, found_text(v),
-			"must be a valid %s", rules->format_name);
-	if ((rules->content_encoding || rules->content_media_type) &&
-		!ee_schema_check_content(rules, v))
-	{
-		EeStringRules encoding = *rules;
-		bool		encoded;
-
-		encoding.content_media_type = NULL;
-		encoded = ee_schema_check_content(&encoding, v);
-		add(r, here, encoded ? "contentMediaType" : "contentEncoding",
-			encoded ? rules->content_media_type : rules->content_encoding,
-			found_text(v), "must be valid %s",
-			encoded ? rules->content_media_type : rules->content_encoding);
-	}
-}
-
 /* [Core 2020-12, 10.3.1; Validation 2020-12, 6.4] */
 static void
-report_array(Report *r, const EeArrayRules *rules, const Here *here,
+report_array(EeReport *r, const EeArrayRules *rules, const EeHere *here,
 			 EeTrack *track)
 {
 	uint32		n = EE_VALUE_COUNT(here->v);
@@ -304,19 +160,17 @@ report_array(Report *r, const EeArrayRules *rules, const Here *here,
 				second;
 
 	if (n < rules->min_items)
-		add(r, here, "minItems", psprintf("at least %u items", rules->min_items),
-			psprintf("%u items", n), "must have at least %u items",
-			rules->min_items);
+		report_count(r, here, "minItems", "at least ", rules->min_items, n,
+					 "item", "items");
 	if (n > rules->max_items)
-		add(r, here, "maxItems", psprintf("at most %u items", rules->max_items),
-			psprintf("%u items", n), "must have at most %u items",
-			rules->max_items);
+		report_count(r, here, "maxItems", "at most ", rules->max_items, n,
+					 "item", "items");
 	if (rules->unique && !ee_value_unique(here->v, &first, &second))
-		add(r, here, "uniqueItems", "items that differ",
+		ee_schema_violation_add(r, here, "uniqueItems", "items that differ",
 			psprintf("items %u and %u are equal", first, second),
 			"items %u and %u must not be equal", first, second);
 	ee_walk_array(&walk, here->v);
-	for (i = 0; i < n && !full(r); i++)
+	for (i = 0; i < n && !ee_schema_violation_full(r); i++)
 	{
 		EeValue		item = ee_walk_element(&walk);
 
@@ -335,9 +189,22 @@ report_array(Report *r, const EeArrayRules *rules, const Here *here,
 		report_contains(r, rules, here, track);
 }
 
+/* Too few or too many children. */
+static void
+report_count(EeReport *r, const EeHere *here, const char *keyword,
+			 const char *words, uint32 limit, uint32 n, const char *one,
+			 const char *many)
+{
+	char	   *expected = ee_schema_violation_count(words, limit, one, many);
+
+	ee_schema_violation_add(r, here, keyword, expected,
+							ee_schema_violation_count("", n, one, many),
+							"must have %s", expected);
+}
+
 /* contains, minContains, maxContains  [Core, 10.3.1.3; Validation, 6.4.4] */
 static void
-report_contains(Report *r, const EeArrayRules *rules, const Here *here,
+report_contains(EeReport *r, const EeArrayRules *rules, const EeHere *here,
 				EeTrack *track)
 {
 	uint32		n = EE_VALUE_COUNT(here->v);
@@ -356,20 +223,18 @@ report_contains(Report *r, const EeArrayRules *rules, const Here *here,
 			ee_track_set(track, i);
 	}
 	if (matches < rules->min_contains)
-		add(r, here, rules->min_contains == 1 ? "contains" : "minContains",
-			psprintf("at least %u matching items", rules->min_contains),
-			psprintf("%u matching items", matches),
-			"must contain at least %u matching items", rules->min_contains);
+		report_count(r, here,
+					 rules->min_contains == 1 ? "contains" : "minContains",
+					 "at least ", rules->min_contains, matches,
+					 "matching item", "matching items");
 	if (matches > rules->max_contains)
-		add(r, here, "maxContains",
-			psprintf("at most %u matching items", rules->max_contains),
-			psprintf("%u matching items", matches),
-			"must contain at most %u matching items", rules->max_contains);
+		report_count(r, here, "maxContains", "at most ", rules->max_contains,
+					 matches, "matching item", "matching items");
 }
 
 /* [Core 2020-12, 10.3.2; Validation 2020-12, 6.5] */
 static void
-report_object(Report *r, const EeObjectRules *rules, const Here *here,
+report_object(EeReport *r, const EeObjectRules *rules, const EeHere *here,
 			  EeTrack *track)
 {
 	uint32		n = EE_VALUE_COUNT(here->v);
@@ -377,19 +242,15 @@ report_object(Report *r, const EeObjectRules *rules, const Here *here,
 	uint32		i;
 
 	if (n < rules->min_properties)
-		add(r, here, "minProperties",
-			psprintf("at least %u properties", rules->min_properties),
-			psprintf("%u properties", n),
-			"must have at least %u properties", rules->min_properties);
+		report_count(r, here, "minProperties", "at least ",
+					 rules->min_properties, n, "property", "properties");
 	if (n > rules->max_properties)
-		add(r, here, "maxProperties",
-			psprintf("at most %u properties", rules->max_properties),
-			psprintf("%u properties", n),
-			"must have at most %u properties", rules->max_properties);
+		report_count(r, here, "maxProperties", "at most ",
+					 rules->max_properties, n, "property", "properties");
 	if (rules->nrequired > 0)
 		report_missing(r, rules, here);
 	ee_walk_object(&walk, here->v);
-	for (i = 0; i < n && !full(r); i++)
+	for (i = 0; i < n && !ee_schema_violation_full(r); i++)
 	{
 		uint32		len;
 		const char *key = ee_walk_key(&walk, &len);
@@ -403,25 +264,25 @@ report_object(Report *r, const EeObjectRules *rules, const Here *here,
 
 /* required  [Validation 2020-12, 6.5.3] */
 static void
-report_missing(Report *r, const EeObjectRules *rules, const Here *here)
+report_missing(EeReport *r, const EeObjectRules *rules, const EeHere *here)
 {
 	uint32		i;
 
-	for (i = 0; i < rules->nproperties && !full(r); i++)
+	for (i = 0; i < rules->nproperties && !ee_schema_violation_full(r); i++)
 	{
 		const EeProperty *property = &rules->properties[i];
 
 		if (property->required &&
 			!ee_value_get(here->v, property->name, property->len, NULL))
-			add(r, here, "required", quote(property->name, property->len),
+			ee_schema_violation_add(r, here, "required", ee_schema_violation_quote(property->name, property->len),
 				NULL, "property %s is required",
-				quote(property->name, property->len));
+				ee_schema_violation_quote(property->name, property->len));
 	}
 }
 
 /* One property; was it looked at by any keyword? */
 static bool
-report_property(Report *r, const EeObjectRules *rules, const Here *here,
+report_property(EeReport *r, const EeObjectRules *rules, const EeHere *here,
 				const char *key, uint32 len, EeValue value)
 {
 	EePath		instance = {here->instance, key, len, 0};
@@ -474,11 +335,11 @@ report_property(Report *r, const EeObjectRules *rules, const Here *here,
 		return evaluated;
 	if (rules->additional.fast == EE_NODE_FALSE)
 	{
-		Here		there = {value, &instance, here->keyword};
+		EeHere		there = {value, &instance, here->keyword};
 
-		add(r, &there, "additionalProperties", NULL, quote(key, len),
-			"property %s is not allowed%s", quote(key, len),
-			did_you_mean(rules, key, len));
+		ee_schema_violation_add(r, &there, "additionalProperties", NULL, ee_schema_violation_quote(key, len),
+			"property %s is not allowed%s", ee_schema_violation_quote(key, len),
+			ee_schema_violation_similar(rules, key, len));
 	}
 	else
 		report_child(r, &rules->additional, here, &instance, value,
@@ -488,20 +349,20 @@ report_property(Report *r, const EeObjectRules *rules, const Here *here,
 
 /* dependencies  [draft 7, 6.5.7], dependentRequired, dependentSchemas */
 static void
-report_dependencies(Report *r, const EeObjectRules *rules, const Here *here,
+report_dependencies(EeReport *r, const EeObjectRules *rules, const EeHere *here,
 					EeTrack *track)
 {
 	int			i,
 				j;
 
-	for (i = 0; i < rules->ndependencies && !full(r); i++)
+	for (i = 0; i < rules->ndependencies && !ee_schema_violation_full(r); i++)
 	{
 		const EeDependency *dependency = &rules->dependencies[i];
 		EeName		name = dependency->name;
 		EePath		keyword = {here->keyword, dependency->keyword,
 		strlen(dependency->keyword), 0};
 		EePath		below = {&keyword, name.data, name.len, 0};
-		Here		there = {here->v, here->instance, &below};
+		EeHere		there = {here->v, here->instance, &below};
 
 		if (!ee_value_get(here->v, name.data, name.len, NULL))
 			continue;
@@ -512,11 +373,11 @@ report_dependencies(Report *r, const EeObjectRules *rules, const Here *here,
 			if (!ee_value_get(here->v, needed.data, needed.len, NULL))
 			{
 				there.keyword = here->keyword;
-				add(r, &there, dependency->keyword,
-					quote(needed.data, needed.len), NULL,
+				ee_schema_violation_add(r, &there, dependency->keyword,
+					ee_schema_violation_quote(needed.data, needed.len), NULL,
 					"property %s is required beside %s",
-					quote(needed.data, needed.len),
-					quote(name.data, name.len));
+					ee_schema_violation_quote(needed.data, needed.len),
+					ee_schema_violation_quote(name.data, name.len));
 			}
 		}
 		there.keyword = &below;
@@ -527,7 +388,7 @@ report_dependencies(Report *r, const EeObjectRules *rules, const Here *here,
 
 /* unevaluatedItems, unevaluatedProperties  [Core 2020-12, 11.2, 11.3] */
 static void
-report_unevaluated(Report *r, const EeNode *node, const Here *here,
+report_unevaluated(EeReport *r, const EeNode *node, const EeHere *here,
 				   EeTrack *track)
 {
 	bool		array = here->v.type == EE_IS_ARRAY;
@@ -546,14 +407,14 @@ report_unevaluated(Report *r, const EeNode *node, const Here *here,
 		ee_walk_array(&walk, here->v);
 	else
 		ee_walk_object(&walk, here->v);
-	for (i = 0; i < n && !full(r); i++)
+	for (i = 0; i < n && !ee_schema_violation_full(r); i++)
 	{
 		uint32		len = 0;
 		const char *key = array ? NULL : ee_walk_key(&walk, &len);
 		EeValue		value = array ? ee_walk_element(&walk) :
 		ee_walk_value(&walk);
 		EePath		instance = {here->instance, key, len, i};
-		Here		there = {value, &instance, here->keyword};
+		EeHere		there = {value, &instance, here->keyword};
 
 		if (ee_track_is_set(track, i))
 			continue;
@@ -562,18 +423,18 @@ report_unevaluated(Report *r, const EeNode *node, const Here *here,
 						 array ? "unevaluatedItems" : "unevaluatedProperties",
 						 NULL, 0);
 		else if (array)
-			add(r, &there, "unevaluatedItems", NULL, found_text(value),
+			ee_schema_violation_add(r, &there, "unevaluatedItems", NULL, ee_schema_violation_found(value),
 				"item %u is not allowed", i);
 		else
-			add(r, &there, "unevaluatedProperties", NULL, quote(key, len),
-				"property %s is not allowed", quote(key, len));
+			ee_schema_violation_add(r, &there, "unevaluatedProperties", NULL, ee_schema_violation_quote(key, len),
+				"property %s is not allowed", ee_schema_violation_quote(key, len));
 	}
 	ee_track_all(track);
 }
 
 /* [Core 2020-12, 8.2.3, 10.2] */
 static void
-report_group(Report *r, const EeGroup *group, const Here *here,
+report_group(EeReport *r, const EeGroup *group, const EeHere *here,
 			 EeTrack *track)
 {
 	EeEdge		edge;
@@ -601,7 +462,7 @@ report_group(Report *r, const EeGroup *group, const Here *here,
 		case EE_GROUP_NOT:
 			if (ee_schema_eval_node(r->program, group->edges[0].fast, here->v,
 									r->scope, NULL))
-				add(r, here, "not", NULL, found_text(here->v),
+				ee_schema_violation_add(r, here, "not", NULL, ee_schema_violation_found(here->v),
 					"must not match the schema");
 			break;
 		case EE_GROUP_IF:
@@ -616,7 +477,7 @@ report_group(Report *r, const EeGroup *group, const Here *here,
 
 /* anyOf, oneOf  [Core 2020-12, 10.2.1.2, 10.2.1.3] */
 static void
-report_choice(Report *r, const EeGroup *group, const Here *here,
+report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
 			  EeTrack *track)
 {
 	bool		one = group->kind == EE_GROUP_ONE_OF;
@@ -642,18 +503,18 @@ report_choice(Report *r, const EeGroup *group, const Here *here,
 		return;
 	if (n > 1)
 	{
-		add(r, here, "oneOf", "exactly one matching schema",
-			psprintf("schemas %d and %d match", matches[0], matches[1]),
-			"must match exactly one schema, matches %d and %d",
+		ee_schema_violation_add(r, here, "oneOf", "exactly one matching schema",
+			psprintf("oneOf/%d and oneOf/%d", matches[0], matches[1]),
+			"must match exactly one of the schemas, matches oneOf/%d and oneOf/%d",
 			matches[0], matches[1]);
 		return;
 	}
 	best = closest_branch(r, group, here, &violations);
-	add(r, here, group->keyword,
+	ee_schema_violation_add(r, here, group->keyword,
 		one ? "exactly one matching schema" : "at least one matching schema",
-		found_text(here->v), "must match %s schema, closest is %d",
-		one ? "exactly one" : "at least one", best);
-	if (!full(r))
+		ee_schema_violation_found(here->v), "must match %s of the schemas, closest is %s/%d",
+		one ? "exactly one" : "at least one", group->keyword, best);
+	if (!ee_schema_violation_full(r))
 		r->violations = list_concat(r->violations,
 									list_truncate(violations,
 												  r->max - list_length(r->violations)));
@@ -661,7 +522,7 @@ report_choice(Report *r, const EeGroup *group, const Here *here,
 
 /* The branch whose failure says most, and its violations. */
 static int
-closest_branch(Report *r, const EeGroup *group, const Here *here,
+closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 			   List **violations)
 {
 	List	   *outer = r->violations;
@@ -696,7 +557,7 @@ closest_branch(Report *r, const EeGroup *group, const Here *here,
  * of its properties nearly so.
  */
 static int
-distance(const List *violations, const Here *here)
+distance(const List *violations, const EeHere *here)
 {
 	char	   *base = ee_schema_path_text(here->instance);
 	size_t		len = strlen(base);
@@ -721,13 +582,13 @@ distance(const List *violations, const Here *here)
 
 /* A child of the instance against a child of the schema. */
 static void
-report_child(Report *r, const EeEdge *edge, const Here *here,
+report_child(EeReport *r, const EeEdge *edge, const EeHere *here,
 			 const EePath *instance, EeValue value, const char *keyword,
 			 const char *name, uint32 len)
 {
 	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
 	EePath		below = {&path, name, len, 0};
-	Here		there = {value, instance, name ? &below : &path};
+	EeHere		there = {value, instance, name ? &below : &path};
 
 	if (edge->node == EE_NODE_TRUE)
 		return;
@@ -735,25 +596,32 @@ report_child(Report *r, const EeEdge *edge, const Here *here,
 }
 
 static void
-report_item(Report *r, const EeEdge *edge, const Here *here, uint32 index,
+report_item(EeReport *r, const EeEdge *edge, const EeHere *here, uint32 index,
 			EeValue value, const char *keyword, int position)
 {
 	EePath		instance = {here->instance, NULL, 0, index};
 	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
 	EePath		below = {&path, NULL, 0, position};
-	Here		there = {value, &instance, position >= 0 ? &below : &path};
+	EeHere		there = {value, &instance, position >= 0 ? &below : &path};
 
-	if (edge->node != EE_NODE_TRUE)
+	if (edge->fast == EE_NODE_FALSE && position < 0)
+	{
+		there.keyword = here->keyword;
+		ee_schema_violation_add(r, &there, keyword, NULL,
+								ee_schema_violation_found(value),
+								"item %u is not allowed", index);
+	}
+	else if (edge->node != EE_NODE_TRUE)
 		report_node(r, edge->node, &there, NULL);
 }
 
 /* The boolean schema false  [Core 2020-12, 4.3.2]: its path says where. */
 static void
-report_refused(Report *r, const Here *here, const char *keyword)
+report_refused(EeReport *r, const EeHere *here, const char *keyword)
 {
 	EeViolation *violation;
 
-	add(r, here, keyword, NULL, found_text(here->v), "no value is allowed");
+	ee_schema_violation_add(r, here, keyword, NULL, ee_schema_violation_found(here->v), "no value is allowed");
 	violation = llast(r->violations);
 	violation->keyword_path = ee_schema_path_text(here->keyword);
 	violation->keyword = "false";
@@ -761,92 +629,13 @@ report_refused(Report *r, const Here *here, const char *keyword)
 
 /* The same instance against a schema of a keyword. */
 static void
-report_in_place(Report *r, const EeEdge *edge, const Here *here,
+report_in_place(EeReport *r, const EeEdge *edge, const EeHere *here,
 				const char *keyword, int index, EeTrack *track)
 {
 	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
 	EePath		below = {&path, NULL, 0, index};
-	Here		there = {here->v, here->instance, index >= 0 ? &below : &path};
+	EeHere		there = {here->v, here->instance, index >= 0 ? &below : &path};
 
 	report_node(r, edge->node, &there, track);
 }
 
-/* Adds a violation of a keyword; expected and found may be NULL. */
-static void
-add(Report *r, const Here *here, const char *keyword, const char *expected,
-	const char *found, const char *fmt,...)
-{
-	EeViolation *violation;
-	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
-	StringInfoData message;
-
-	if (full(r))
-		return;
-	initStringInfo(&message);
-	for (;;)
-	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, fmt);
-		needed = appendStringInfoVA(&message, fmt, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&message, needed);
-	}
-	violation = palloc(sizeof(EeViolation));
-	violation->instance_path = ee_schema_path_text(here->instance);
-	violation->keyword_path = ee_schema_path_text(&path);
-	violation->keyword = pstrdup(keyword);
-	violation->message = message.data;
-	violation->expected = expected ? pstrdup(expected) : NULL;
-	violation->found = found ? pstrdup(found) : NULL;
-	r->violations = lappend(r->violations, violation);
-}
-
-/* A name as a JSON string, shortened. */
-static char *
-quote(const char *name, uint32 len)
-{
-	EeValue		v = {name, len, EE_IS_STRING};
-
-	return ee_value_text(v, FOUND_BYTES);
-}
-
-/* A property with a name like it, as the end of a sentence; or "". */
-static char *
-did_you_mean(const EeObjectRules *rules, const char *key, uint32 len)
-{
-	const EeProperty *best = NULL;
-	int			best_edits = Min(SIMILAR_EDITS, (int) len / 2);
-	uint32		i;
-
-	if (len > SIMILAR_BYTES)
-		return "";
-	for (i = 0; i < rules->nproperties; i++)
-	{
-		const EeProperty *property = &rules->properties[i];
-		int			edits;
-
-		if (!property->declared || property->len > SIMILAR_BYTES)
-			continue;
-		edits = varstr_levenshtein_less_equal(key, len, property->name,
-											  property->len, 1, 1, 1,
-											  best_edits, true);
-		if (edits < best_edits || (edits == best_edits && best == NULL))
-		{
-			best = property;
-			best_edits = edits;
-		}
-	}
-	if (best == NULL)
-		return "";
-	return psprintf("; did you mean %s?", quote(best->name, best->len));
-}
-
-static char *
-found_text(EeValue v)
-{
-	return ee_value_text(v, FOUND_BYTES);
-}

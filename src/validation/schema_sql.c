@@ -39,6 +39,7 @@ static EeDialect dialect_argument(FunctionCallInfo fcinfo, int n);
 static EeSchema *compile_with(FunctionCallInfo fcinfo);
 static Jsonb *resolve_in_object(const char *uri, void *arg);
 static void return_violations(FunctionCallInfo fcinfo, List *violations);
+static List *without_repetition(List *violations);
 static EeDialect dialect_of_schema(Jsonb *schema, EeDialect dialect);
 
 /* jsonschema_is_valid(schema, instance, dialect) */
@@ -245,20 +246,50 @@ ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
 	List	   *violations = NIL;
 	Jsonb	   *schema;
 	Jsonb	   *metaschema;
+	EeDialect	dialect;
+	EeCachedSchema *cached;
 
 	if (!PG_ARGISNULL(0))
 	{
 		schema = PG_GETARG_JSONB_P(0);
 		options.dialect = dialect_argument(fcinfo, 1);
-		metaschema = ee_schema_metaschema(ee_schema_dialect_uri(dialect_of_schema(schema, options.dialect)));
-		violations = ee_schema_report(ee_schema_cache_program(ee_schema_cache_get(metaschema,
-																				  options.dialect)),
+		dialect = dialect_of_schema(schema, options.dialect);
+		metaschema = ee_schema_metaschema(ee_schema_dialect_uri(dialect));
+		cached = ee_schema_cache_get(metaschema, dialect);
+		violations = ee_schema_report(ee_schema_cache_program(cached),
 									  schema, 0);
+		violations = without_repetition(violations);
 		if (violations == NIL)
 			violations = ee_schema_compile_problems(schema, &options);
 	}
 	return_violations(fcinfo, violations);
 	return (Datum) 0;
+}
+
+/* The vocabularies of a metaschema all say some things; once is enough. */
+static List *
+without_repetition(List *violations)
+{
+	List	   *result = NIL;
+	ListCell   *lc,
+			   *lc2;
+
+	foreach(lc, violations)
+	{
+		const EeViolation *violation = lfirst(lc);
+
+		foreach(lc2, result)
+		{
+			const EeViolation *other = lfirst(lc2);
+
+			if (strcmp(violation->instance_path, other->instance_path) == 0 &&
+				strcmp(violation->message, other->message) == 0)
+				break;
+		}
+		if (lc2 == NULL)
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
 }
 
 /* The dialect that a schema names, or else the one given. */

@@ -1,0 +1,186 @@
+/*
+ * schema_keyword_in_place.c
+ *	  Keywords that apply other schemas to the same instance, references
+ *	  among them.
+ *
+ * A function for each keyword, found through a table; its head cites the
+ * section that it follows (Core and Validation of 2020-12 unless another
+ * draft is named).
+ */
+#include "postgres.h"
+
+#include "validation/schema_draft.h"
+
+static void compile_schemas(EeDraft *draft, EeGroupKind kind,
+							const char *keyword, EeValue value);
+
+/* $ref  [Core, 8.2.3.1; draft 7, 8.3] */
+static void
+compile_ref(EeDraft *draft, const char *keyword, EeValue value)
+{
+	EePlace    *target;
+
+	if (value.type != EE_IS_STRING)
+	{
+		ee_schema_draft_problem(draft, keyword, "must be a string");
+		return;
+	}
+	target = ee_schema_ref_resolve(draft->compile->refs, draft->place,
+								   pnstrdup(value.data, value.len), keyword);
+	if (target != NULL)
+		ee_schema_draft_group(draft, EE_GROUP_REF, keyword, 1)->edges[0].node =
+			ee_schema_compile_place(draft->compile, target);
+}
+
+/*
+ * $dynamicRef  [Core, 8.2.3.2] and $recursiveRef  [Core 2019-09, 8.2.4.2.1]:
+ * where the first resource on the way here has a dynamic anchor of the same
+ * name, there; provided that the plain target is such an anchor itself.
+ */
+static void
+compile_dynamic_ref(EeDraft *draft, const char *keyword, EeValue value)
+{
+	EeCompile  *compile = draft->compile;
+	bool		recursive = strcmp(keyword, "$recursiveRef") == 0;
+	EePlace    *target;
+	EeGroup    *group;
+	const char *fragment;
+	ListCell   *lc;
+
+	if (value.type != EE_IS_STRING)
+	{
+		ee_schema_draft_problem(draft, keyword, "must be a string");
+		return;
+	}
+	target = ee_schema_ref_resolve(compile->refs, draft->place,
+								   pnstrdup(value.data, value.len), keyword);
+	if (target == NULL)
+		return;
+	fragment = memchr(value.data, '#', value.len);
+	if (target->dynamic_anchor == NULL ||
+		(!recursive &&
+		 (fragment == NULL ||
+		  value.data + value.len - fragment - 1 != strlen(target->dynamic_anchor) ||
+		  memcmp(fragment + 1, target->dynamic_anchor,
+				 strlen(target->dynamic_anchor)) != 0)))
+	{
+		ee_schema_draft_group(draft, EE_GROUP_REF, keyword, 1)->edges[0].node =
+			ee_schema_compile_place(compile, target);
+		return;
+	}
+	compile->dynamic = true;
+	group = ee_schema_draft_group(draft, EE_GROUP_DYNAMIC_REF, keyword, 1);
+	group->edges[0].node = ee_schema_compile_place(compile, target);
+	foreach(lc, compile->anchors)
+	{
+		if (strcmp(lfirst(lc), target->dynamic_anchor) == 0)
+			break;
+		group->anchor++;
+	}
+	if (group->anchor == list_length(compile->anchors))
+		compile->anchors = lappend(compile->anchors,
+								   unconstify(char *, target->dynamic_anchor));
+}
+
+static void
+compile_schemas(EeDraft *draft, EeGroupKind kind, const char *keyword,
+				EeValue value)
+{
+	const EePath *path = ee_schema_draft_path(draft, keyword);
+	EeGroup    *group;
+	EeWalk		walk = {0};
+	int			i;
+
+	if (value.type != EE_IS_ARRAY || EE_VALUE_COUNT(value) == 0)
+	{
+		ee_schema_draft_problem(draft, keyword, "must be an array of at least one schema");
+		return;
+	}
+	group = ee_schema_draft_group(draft, kind, keyword, EE_VALUE_COUNT(value));
+	ee_walk_array(&walk, value);
+	for (i = 0; i < group->nedges; i++)
+		group->edges[i] = ee_schema_draft_edge(draft, ee_walk_element(&walk),
+									ee_schema_path_index(path, i));
+}
+
+/* allOf  [Core, 10.2.1.1] */
+static void
+compile_all_of(EeDraft *draft, const char *keyword, EeValue value)
+{
+	compile_schemas(draft, EE_GROUP_ALL_OF, keyword, value);
+}
+
+/* anyOf  [Core, 10.2.1.2] */
+static void
+compile_any_of(EeDraft *draft, const char *keyword, EeValue value)
+{
+	compile_schemas(draft, EE_GROUP_ANY_OF, keyword, value);
+}
+
+/* oneOf  [Core, 10.2.1.3] */
+static void
+compile_one_of(EeDraft *draft, const char *keyword, EeValue value)
+{
+	compile_schemas(draft, EE_GROUP_ONE_OF, keyword, value);
+}
+
+/* not  [Core, 10.2.1.4] */
+static void
+compile_not(EeDraft *draft, const char *keyword, EeValue value)
+{
+	if (ee_schema_draft_is_schema(draft, keyword, value))
+		ee_schema_draft_group(draft, EE_GROUP_NOT, keyword, 1)->edges[0] =
+			ee_schema_draft_edge(draft, value, ee_schema_draft_path(draft, keyword));
+}
+
+/* if, with then and else  [Core, 10.2.2.1 to 10.2.2.3] */
+static void
+compile_if(EeDraft *draft, const char *keyword, EeValue value)
+{
+	static const char *const names[] = {"if", "then", "else"};
+	EeGroup    *group;
+	EeValue		branch;
+	int			i;
+
+	if (!ee_schema_draft_is_schema(draft, keyword, value))
+		return;
+	group = ee_schema_draft_group(draft, EE_GROUP_IF, keyword, 3);
+	for (i = 0; i < 3; i++)
+	{
+		group->edges[i].node = EE_NODE_TRUE;
+		if (ee_schema_draft_sibling(draft, names[i], &branch))
+			group->edges[i] = ee_schema_draft_edge(draft, branch,
+										ee_schema_draft_path(draft, names[i]));
+	}
+}
+
+/* then, else: compiled with if, void without it  [Core, 10.2.2.2, 10.2.2.3] */
+static void
+compile_branch(EeDraft *draft, const char *keyword, EeValue value)
+{
+	ee_schema_draft_is_schema(draft, keyword, value);
+}
+
+static const EeKeywordHandler handlers[EE_KW_COUNT] = {
+	[EE_KW_ALL_OF] = compile_all_of,
+	[EE_KW_ANY_OF] = compile_any_of,
+	[EE_KW_DYNAMIC_REF] = compile_dynamic_ref,
+	[EE_KW_ELSE] = compile_branch,
+	[EE_KW_IF] = compile_if,
+	[EE_KW_NOT] = compile_not,
+	[EE_KW_ONE_OF] = compile_one_of,
+	[EE_KW_RECURSIVE_REF] = compile_dynamic_ref,
+	[EE_KW_REF] = compile_ref,
+	[EE_KW_THEN] = compile_branch,
+};
+
+/* Compiles a keyword, if it is one of this file's. */
+bool
+ee_schema_keyword_in_place(EeDraft *draft, const EeKeywordInfo *info,
+						   EeValue value)
+{
+	if (handlers[info->keyword] == NULL)
+		return false;
+	handlers[info->keyword] (draft, info->name, value);
+	return true;
+}
