@@ -82,4 +82,11 @@ extern PGDLLEXPORT void _PG_init(void);
 	index_beginscan(heap, index, snapshot, nkeys, norderbys)
 #endif
 
+/* "schema.name" as a list; raises when it is not one */
+#if PG_VERSION_NUM >= 160000
+#define ee_qualified_name(string)	stringToQualifiedNameList(string, NULL)
+#else
+#define ee_qualified_name(string)	stringToQualifiedNameList(string)
+#endif
+
 #endif							/* EE_COMPAT_H */

@@ -93,9 +93,10 @@ current(void)
 	if (cache != NULL && cache_generation == generation)
 		return cache;
 
+	/* whoever is in the middle of using the old one may go on */
 	built = build();
 	if (cache != NULL)
-		MemoryContextDelete(cache->context);
+		MemoryContextSetParent(cache->context, TopTransactionContext);
 	cache = built;
 	cache_generation = generation;
 	return cache;

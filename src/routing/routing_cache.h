@@ -14,8 +14,8 @@
 
 /*
  * All subscriptions (List of EeSubscription *), in order of number, of
- * whatever status.  Good until the next call of a function of this file in
- * this backend, and not to be changed.  Needs a transaction.
+ * whatever status.  Good until the transaction ends, and not to be changed.
+ * Needs a transaction.
  */
 extern List *ee_routing_cache_all(void);
 

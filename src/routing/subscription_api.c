@@ -23,6 +23,7 @@
 #include "utils/regproc.h"
 #include "utils/varlena.h"
 
+#include "ground/compat.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
 
@@ -100,7 +101,7 @@ definer_function(FmgrInfo *face)
 static Oid
 handler_by_name(const char *name)
 {
-	List	   *names = stringToQualifiedNameList(name);
+	List	   *names = ee_qualified_name(name);
 	FuncCandidateList candidates;
 	FuncCandidateList candidate;
 	Oid			found = InvalidOid;
