@@ -71,6 +71,11 @@ ee_cursor_load(int32 number)
 	EeCursor   *cursor;
 	Datum		value = Int32GetDatum(number);
 
+	/* a snapshot from before the lock would show where it stood then */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("events are delivered in transactions of isolation level READ COMMITTED only")));
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	if (ee_plan_execute(&latest_move, &value, NULL, false, 1) == 0 &&

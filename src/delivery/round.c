@@ -261,9 +261,9 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	EeIdentity	saved;
 
 	progress->round.outcome = EE_ROUND_IDLE;
-	delivery->behind = false;
 	if (!enter(delivery, &progress->round))
 		return;
+	delivery->behind = false;
 	context = AllocSetContextCreate(CurTransactionContext,
 									"event_engine batch",
 									ALLOCSET_DEFAULT_SIZES);

@@ -94,10 +94,6 @@ ee_sql_process_batch(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_events must be at least 1")));
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("process_batch needs a transaction of isolation level READ COMMITTED")));
 	generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 	PushActiveSnapshot(GetLatestSnapshot());
 	subscriptions = ee_subscription_load_all(InvalidOid);

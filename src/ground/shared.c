@@ -141,6 +141,7 @@ startup_shmem(void)
 			pg_atomic_init_u32(&db->procno, EE_NO_PROC);
 			pg_atomic_init_u32(&db->changed, 0);
 			pg_atomic_init_u32(&db->dirty, 0);
+			pg_atomic_init_u32(&db->failures, 0);
 			for (int w = 0; w < EE_PATTERN_WORDS; w++)
 			{
 				pg_atomic_init_u64(&db->asleep.words[w], 0);
@@ -523,6 +524,16 @@ ee_shared_reserve_router(Oid dbid, bool *running)
 	return db;
 }
 
+/* Free the slot of a database that is no more, unless it is in use. */
+void
+ee_shared_free_database(EeDatabaseSlot *db, Oid dbid)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (db->state == EE_SLOT_FREE && pg_atomic_read_u32(&db->dbid) == dbid)
+		pg_atomic_write_u32(&db->dbid, InvalidOid);
+	LWLockRelease(shared->lock);
+}
+
 void
 ee_shared_unreserve_router(EeDatabaseSlot *db, uint32 generation)
 {
@@ -706,6 +717,8 @@ detach_executor(int code, Datum arg)
 	{
 		/* one that failed is wanted again */
 		if (code != 0 && db != NULL)
+		{
+			pg_atomic_fetch_add_u32(&db->failures, 1);
 			for (int w = 0; w < EE_PATTERN_WORDS; w++)
 			{
 				uint64		bits =
@@ -714,6 +727,7 @@ detach_executor(int code, Datum arg)
 				pg_atomic_fetch_or_u64(&db->asleep.words[w], bits);
 				pg_atomic_fetch_or_u64(&db->news.words[w], bits);
 			}
+		}
 		my_worker->state = EE_SLOT_FREE;
 		my_worker->pid = 0;
 		pg_atomic_write_u32(&my_worker->procno, EE_NO_PROC);

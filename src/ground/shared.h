@@ -56,6 +56,7 @@ typedef struct EeDatabaseSlot
 	pg_atomic_uint32 procno;	/* of the router; read without lock */
 	pg_atomic_uint32 changed;	/* configuration changed: router to look */
 	pg_atomic_uint32 dirty;		/* something was published */
+	pg_atomic_uint32 failures;	/* executors that ended with an error */
 	EeSharedPatternSet asleep;	/* wanted by roles without an executor */
 	EeSharedPatternSet news;	/* of those, published */
 } EeDatabaseSlot;
@@ -118,6 +119,7 @@ extern bool ee_shared_take_launcher_request(void);
 extern EeDatabaseSlot *ee_shared_reserve_router(Oid dbid, bool *running);
 extern EeWorkerSlot *ee_shared_reserve_executor(Oid dbid, Oid roleid,
 												bool *running);
+extern void ee_shared_free_database(EeDatabaseSlot *slot, Oid dbid);
 extern void ee_shared_unreserve_router(EeDatabaseSlot *slot,
 									   uint32 generation);
 extern void ee_shared_unreserve_executor(EeWorkerSlot *slot,

@@ -61,6 +61,8 @@ ee_append_events(EeEvent *events, int n)
 {
 	int			begin = 0;
 
+	PreventCommandIfReadOnly("publish_event()");
+	PreventCommandIfParallelMode("publish_event()");
 	ee_log_state_adopt();
 	while (begin < n)
 	{

@@ -14,13 +14,16 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -33,6 +36,7 @@
 /* The clocks of publishers that are about to lock may be behind ours. */
 #define SEAL_DELAY_USECS	(10 * USECS_PER_SEC)
 
+static bool can_attach(Oid parent);
 static void period_bounds(TimestampTz at, TimestampTz *lower,
 						  TimestampTz *upper);
 static TimestampTz month_start(int year, int month);
@@ -55,6 +59,8 @@ ee_partition_make(TimestampTz at, bool nowait)
 	TimestampTz gap_upper;
 	EeIdentity	saved;
 
+	if (!can_attach(parent))
+		return false;
 	if (nowait)
 	{
 		if (!ConditionalLockRelationOid(parent, ShareUpdateExclusiveLock))
@@ -83,6 +89,20 @@ ee_partition_make(TimestampTz at, bool nowait)
 	SPI_finish();
 	ee_identity_restore(&saved);
 	return ee_partition_exists_for(at);
+}
+
+/*
+ * ATTACH refuses a table that a query of this session is reading, which
+ * SELECT publish_event(...) FROM events does.
+ */
+static bool
+can_attach(Oid parent)
+{
+	Relation	rel = table_open(parent, AccessShareLock);
+	bool		free = rel->rd_refcnt == 1 && !AfterTriggerPendingOnRel(parent);
+
+	table_close(rel, NoLock);
+	return free;
 }
 
 int

@@ -175,11 +175,23 @@ visit(Oid dbid)
 		warned_slots = false;
 }
 
+/* Databases that are gone, here and among the slots. */
 static void
 forget_dropped(void)
 {
 	HASH_SEQ_STATUS scan;
 	Seen	   *entry;
+
+	for (int i = 0; i < EE_MAX_DATABASES; i++)
+	{
+		EeDatabaseSlot *slot = ee_shared_database(i);
+		Oid			dbid = pg_atomic_read_u32(&slot->dbid);
+
+		entry = OidIsValid(dbid) ?
+			hash_search(seen, &dbid, HASH_FIND, NULL) : NULL;
+		if (OidIsValid(dbid) && (entry == NULL || !entry->present))
+			ee_shared_free_database(slot, dbid);
+	}
 
 	hash_seq_init(&scan, seen);
 	while ((entry = hash_seq_search(&scan)) != NULL)

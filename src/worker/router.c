@@ -34,7 +34,10 @@
 #define MAINTENANCE_INTERVAL_MS 60000
 #define MILESTONE_INTERVAL_MS	1000
 /* Between two starts of an executor that keeps failing. */
-#define RESTART_INTERVAL_MS		2000
+#define RESTART_INTERVAL_MS		500
+#define RESTART_INTERVAL_MAX_MS	60000
+/* While some role waits for its executor. */
+#define WANTED_INTERVAL_MS		100
 
 /* A role that has something to be delivered. */
 typedef struct Role
@@ -43,6 +46,8 @@ typedef struct Role
 	EePatternSet interest;
 	TimestampTz started_at;		/* of its latest executor, 0: never */
 	bool		wanted;			/* start one as soon as may be */
+	int			delay_ms;		/* between starts: longer at each failure */
+	uint32		failures;		/* in this database when it was started */
 } Role;
 
 static EeDatabaseSlot *slot;
@@ -64,7 +69,8 @@ static void watch(void);
 static void note_news(void);
 static void poll_log(void);
 static void poll_due(void);
-static void start_wanted(void);
+static bool start_wanted(void);
+static bool may_start(Role *role, TimestampTz now);
 
 void
 ee_router_main(Datum arg)
@@ -102,8 +108,8 @@ ee_router_main(Datum arg)
 			poll_due();
 			polled_at = now;
 		}
-		if (ee_config_delivery_enabled)
-			start_wanted();
+		if (ee_config_delivery_enabled && start_wanted())
+			wait = Min(wait, WANTED_INTERVAL_MS);
 
 		if (TimestampDifferenceExceeds(milestone_at, now,
 									   MILESTONE_INTERVAL_MS) &&
@@ -231,6 +237,9 @@ read_roles(void)
 		Role	   *before = find_role(previous, role->roleid);
 
 		role->started_at = before ? before->started_at : 0;
+		role->delay_ms = before ? before->delay_ms : RESTART_INTERVAL_MS;
+		role->failures = before ? before->failures :
+			pg_atomic_read_u32(&slot->failures);
 		role->wanted = true;
 	}
 	if (roles_context != NULL)
@@ -373,10 +382,33 @@ poll_due(void)
 	ee_worker_commit();
 }
 
-static void
+/*
+ * Where none has failed since, it may start at once; else it waits, twice as
+ * long each time until one has run for a while.
+ */
+static bool
+may_start(Role *role, TimestampTz now)
+{
+	uint32		failures = pg_atomic_read_u32(&slot->failures);
+
+	if (failures == role->failures ||
+		TimestampDifferenceExceeds(role->started_at, now,
+								   RESTART_INTERVAL_MAX_MS))
+		role->delay_ms = RESTART_INTERVAL_MS;
+	else if (!TimestampDifferenceExceeds(role->started_at, now,
+										 role->delay_ms))
+		return false;
+	else
+		role->delay_ms = Min(role->delay_ms * 2, RESTART_INTERVAL_MAX_MS);
+	return true;
+}
+
+/* True when some role still waits. */
+static bool
 start_wanted(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	bool		waiting = false;
 	ListCell   *lc;
 
 	foreach(lc, roles)
@@ -388,9 +420,13 @@ start_wanted(void)
 
 		if (!role->wanted)
 			continue;
-		if (role->started_at != 0 &&
-			!TimestampDifferenceExceeds(role->started_at, now,
-										RESTART_INTERVAL_MS))
+		if (ee_shared_executor_exists(MyDatabaseId, role->roleid))
+		{
+			role->wanted = false;
+			continue;
+		}
+		waiting = true;
+		if (!may_start(role, now))
 			continue;
 		worker = ee_shared_reserve_executor(MyDatabaseId, role->roleid,
 											&running);
@@ -413,6 +449,7 @@ start_wanted(void)
 		start.dbid = MyDatabaseId;
 		start.roleid = role->roleid;
 		role->started_at = now;
+		role->failures = pg_atomic_read_u32(&slot->failures);
 		if (ee_worker_start("ee_executor_main", "event_engine executor",
 							psprintf("event_engine executor for role %u",
 									 role->roleid),
@@ -431,4 +468,5 @@ start_wanted(void)
 			warned_slots = true;
 		}
 	}
+	return waiting;
 }
