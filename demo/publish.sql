@@ -39,11 +39,14 @@ FROM demo.outcome JOIN demo.payloads USING (event, n) \gset
 \echo
 \echo '    Refused, and why:'
 \echo
-SELECT o.event || ' ' || o.n AS payload, left(e.message, 75) AS first_violation,
-	left(COALESCE(NULLIF(e.instance_path, ''), '(the whole payload)'), 45) AS at, NULLIF(e.violations - 1, 0) AS further
+-- What is wrong in the branch that came closest says more than "no branch matched".
+SELECT o.event || ' ' || o.n AS payload, left(COALESCE(NULLIF(e.instance_path, ''), '/'), 40) AS at,
+	left(e.message, 60) AS first_violation, e.violations AS "of"
 FROM demo.outcome AS o
 JOIN demo.payloads AS p USING (event, n)
-CROSS JOIN LATERAL (SELECT v.*, count(*) OVER () AS violations
-	FROM event_engine.validate_event('github.' || p.event, p.payload) AS v LIMIT 1) AS e
+CROSS JOIN LATERAL (
+	SELECT v.*, count(*) OVER () AS violations
+	FROM event_engine.validate_event('github.' || p.event, p.payload) WITH ORDINALITY AS v
+	ORDER BY v.keyword IN ('oneOf', 'anyOf'), v.ordinality LIMIT 1) AS e
 WHERE o.error IS NOT NULL
 ORDER BY o.event, o.n;
