@@ -76,6 +76,8 @@ struct EeRefs
 
 static EePlace *load_document(EeRefs *refs, Jsonb *document, const char *uri,
 							  EeDialect dialect);
+static bool has_inner_names(const Jsonb *document);
+static bool begins_with(const char *p, const char *end, const char *word);
 static EeResource *make_resource(EeRefs *refs, const char *uri,
 								 EeDialect dialect, uint32 vocabularies);
 static EePlace *scan_schema(EeRefs *refs, EeValue value, EeResource *resource,
@@ -123,9 +125,71 @@ load_document(EeRefs *refs, Jsonb *document, const char *uri,
 	EeResource *resource = make_resource(refs, uri, dialect, EE_VOCAB_ALL);
 	EePlace    *place;
 
+	resource->plain = !has_inner_names(document);
 	place = scan_schema(refs, ee_value_root(document), resource, NULL, true);
 	add_target(refs, uri, NULL, place);
 	return place;
+}
+
+/*
+ * May a schema inside of the document be referred to by a name of its own, an
+ * identifier or an anchor?  Looks for the words anywhere in the bytes of the
+ * jsonb: that is quick, and at worst says yes for a document that only
+ * mentions them.  One $id may be the root's own.
+ *
+ * In draft 4 the word is id, which is everywhere.  The caller excludes a
+ * document of that dialect; schemas inside that change to it, or to one that
+ * is not built in, are excluded by counting those that do not.
+ */
+static bool
+has_inner_names(const Jsonb *document)
+{
+	static const char built_in[] = "json-schema.org/draft";
+	const char *begin = (const char *) document;
+	const char *end = begin + VARSIZE(document);
+	const char *p = begin;
+	EeValue		root = ee_value_root(document);
+	int			ids = 0;
+	int			dialects = 0;
+
+	if (root.type != EE_IS_OBJECT)
+		return false;
+	if (ee_value_get(root, "$id", 3, NULL))
+		ids--;
+
+	while ((p = memchr(p, '$', end - p)) != NULL)
+	{
+		p++;
+		if (begins_with(p, end, "id"))
+			ids++;
+		else if (begins_with(p, end, "schema"))
+			dialects++;
+		else if (begins_with(p, end, "anchor") ||
+				 begins_with(p, end, "dynamicAnchor") ||
+				 begins_with(p, end, "recursiveAnchor"))
+			return true;
+	}
+	if (ids > 0)
+		return true;
+
+	for (p = begin; dialects > 0; dialects--)
+	{
+		p = memmem(p, end - p, built_in, strlen(built_in));
+		if (p == NULL)
+			return true;
+		p += strlen(built_in);
+		if (begins_with(p, end, "-04/"))
+			return true;
+	}
+	return false;
+}
+
+static bool
+begins_with(const char *p, const char *end, const char *word)
+{
+	size_t		len = strlen(word);
+
+	return end - p >= len && memcmp(p, word, len) == 0;
 }
 
 static EeResource *
@@ -143,8 +207,10 @@ make_resource(EeRefs *refs, const char *uri, EeDialect dialect,
 }
 
 /*
- * Makes the place of a schema and of all schemas in it.  Anything that is not
- * an object becomes a place as well, for the compiler to judge.
+ * Makes the place of a schema and, unless nothing in it could be referred to
+ * by name, of all schemas in it; others are made when they are come to.
+ * Anything that is not an object becomes a place as well, for the compiler to
+ * judge.
  */
 static EePlace *
 scan_schema(EeRefs *refs, EeValue value, EeResource *resource,
@@ -174,7 +240,9 @@ scan_schema(EeRefs *refs, EeValue value, EeResource *resource,
 	entry->place = place;
 	read_identifier(refs, place, document_root);
 	read_anchors(refs, place);
-	scan_children(refs, place);
+	if (!place->resource->plain ||
+		place->resource->dialect == EE_DIALECT_DRAFT4)
+		scan_children(refs, place);
 	return place;
 }
 

@@ -19,6 +19,7 @@ typedef struct EeResource
 	EeDialect	dialect;
 	uint32		vocabularies;
 	int			index;
+	bool		plain;			/* nothing inside has a name of its own */
 	struct EePlace *root;
 } EeResource;
 
