@@ -1,5 +1,6 @@
 -- GitHub's webhooks: one document of 344 definitions, 58 events that point
 -- into it, and 329 payloads with the verdict of another validator (ajv).
+SET jit = off;
 \getenv srcdir PG_ABS_SRCDIR
 \set file :srcdir '/../demo/data/schema.json'
 \set document `cat :'file'`
