@@ -29,6 +29,7 @@ static void insert_row(EeDelivery *delivery, Datum event, int64 seq,
 static void update_row(EeDelivery *delivery, int64 seq, int attempts,
 					   TimestampTz due, const ErrorData *error);
 static void delete_row(EeDelivery *delivery, int64 seq);
+static bool read_row(EePlan *plan, Datum *values, EeDue *due);
 
 /*
  * base * factor^(attempts - 1), capped, less a random share up to jitter.
@@ -57,8 +58,7 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 		ee_dead_letter_insert(subscription->subscriber, event, attempts,
 							  error);
 		cursor->dead++;
-		if (attempts > 1)
-			delete_row(delivery, seq);
+		delete_row(delivery, seq);
 	}
 	else
 	{
@@ -178,6 +178,33 @@ delete_row(EeDelivery *delivery, int64 seq)
 	ee_identity_restore(&saved);
 }
 
+void
+ee_retry_count(EeDelivery *delivery, const EeDue *due, const ErrorData *error)
+{
+	int			attempts = due->attempts + 1;
+	TimestampTz again =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+									ee_retry_delay_ms(delivery->subscription,
+													  attempts));
+
+	update_row(delivery, due->seq, attempts, again, error);
+}
+
+bool
+ee_retry_get(EeDelivery *delivery, int64 seq, EeDue *due)
+{
+	static EePlan get =
+		EE_PLAN("SELECT seq, attempts, event FROM event_engine.deliveries "
+				"WHERE subscription_number = $1 AND seq = $2 "
+				"AND status IN ('retry', 'delayed') FOR UPDATE",
+				"int4", "int8");
+	Datum		values[2];
+
+	values[0] = Int32GetDatum(delivery->subscription->number);
+	values[1] = Int64GetDatum(seq);
+	return read_row(&get, values, due);
+}
+
 bool
 ee_retry_next(EeDelivery *delivery, EeDue *due)
 {
@@ -187,15 +214,23 @@ ee_retry_next(EeDelivery *delivery, EeDue *due)
 				"AND next_attempt_at <= pg_catalog.clock_timestamp() "
 				"ORDER BY next_attempt_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED",
 				"int4");
+	Datum		value = Int32GetDatum(delivery->subscription->number);
+
+	return read_row(&next, &value, due);
+}
+
+/* seq, attempts, event */
+static bool
+read_row(EePlan *plan, Datum *values, EeDue *due)
+{
 	MemoryContext caller = CurrentMemoryContext;
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		value = Int32GetDatum(delivery->subscription->number);
 	bool		found;
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	found = ee_plan_execute(&next, &value, NULL, false, 1) > 0;
+	found = ee_plan_execute(plan, values, NULL, false, 1) > 0;
 	if (found)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[0];

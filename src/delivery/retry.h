@@ -39,6 +39,13 @@ extern void ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 
 /* The next row due, locked, in CurrentMemoryContext; false when none is. */
 extern bool ee_retry_next(EeDelivery *delivery, EeDue *due);
+
+/* That row, due or not. */
+extern bool ee_retry_get(EeDelivery *delivery, int64 seq, EeDue *due);
+
+/* Count an attempt before it is made; it is due again if it never ends. */
+extern void ee_retry_count(EeDelivery *delivery, const EeDue *due,
+						   const ErrorData *error);
 extern void ee_retry_succeeded(EeDelivery *delivery, const EeDue *due);
 
 /* When the next row is due; DT_NOEND when there is none. */

@@ -52,7 +52,6 @@ typedef struct Progress
 	EeCursor   *next;			/* where the cursor will stand */
 } Progress;
 
-static bool enter(EeDelivery *delivery, EeRound *round);
 static void run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 					  Progress *progress);
 static void hand_out(EeDelivery *delivery, EeBatch *batch, int limit,
@@ -60,15 +59,11 @@ static void hand_out(EeDelivery *delivery, EeBatch *batch, int limit,
 static void hand_out_array(EeDelivery *delivery, EeHandler *handler,
 						   EeBatch *batch, int limit, Progress *progress);
 static bool put_off(EeDelivery *delivery, TupleTableSlot *slot);
-static void act_as_owner(EeDelivery *delivery, const EeUnit *unit,
-						 EeIdentity *saved);
-static void act_as_before(const EeUnit *unit, const EeIdentity *saved);
 static void close_in(EeDelivery *delivery, const Progress *progress);
 static bool settle(EeDelivery *delivery, const EeUnit *unit,
 				   const ErrorData *error);
 static void give_up(EeDelivery *delivery, const EeUnit *unit,
 					ErrorData *error);
-static ErrorData *take_error(EeDelivery *delivery);
 static int	batch_limit(const EeDelivery *delivery, int max);
 
 EeDelivery *
@@ -150,7 +145,7 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 	}
 	PG_CATCH();
 	{
-		error = take_error(delivery);
+		error = ee_unit_take_error(delivery);
 		unit->abort();
 	}
 	PG_END_TRY();
@@ -228,28 +223,6 @@ close_in(EeDelivery *delivery, const Progress *progress)
 	}
 }
 
-/*
- * Take the subscription's lock and see whether it is still what we know.
- * Whoever changes or removes it takes the same lock first, so nothing is
- * delivered after unsubscribe() has committed.
- */
-static bool
-enter(EeDelivery *delivery, EeRound *round)
-{
-	if (!ee_cursor_lock(delivery->subscription->number, true))
-	{
-		round->outcome = EE_ROUND_LOCKED;
-		return false;
-	}
-	AcceptInvalidationMessages();
-	if (delivery->generation != ee_invalidate_generation(EE_REL_SUBSCRIPTIONS))
-	{
-		round->outcome = EE_ROUND_STALE;
-		return false;
-	}
-	return true;
-}
-
 static void
 run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 		  Progress *progress)
@@ -261,7 +234,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	EeIdentity	saved;
 
 	progress->round.outcome = EE_ROUND_IDLE;
-	if (!enter(delivery, &progress->round))
+	if (!ee_unit_enter(delivery, &progress->round.outcome))
 		return;
 	delivery->behind = false;
 	context = AllocSetContextCreate(CurTransactionContext,
@@ -273,9 +246,9 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	/* nothing new: do not become somebody else for it */
 	if (!batch->exhausted)
 	{
-		act_as_owner(delivery, unit, &saved);
+		ee_unit_act_as_owner(delivery, unit, &saved);
 		hand_out(delivery, batch, max, progress);
-		act_as_before(unit, &saved);
+		ee_unit_act_as_before(unit, &saved);
 	}
 	ee_batch_end(batch);
 
@@ -406,59 +379,7 @@ put_off(EeDelivery *delivery, TupleTableSlot *slot)
 	return true;
 }
 
-/*
- * In a worker we are the owner already, and only settings are scoped: what a
- * handler sets is undone at the end of its batch.
- */
-static void
-act_as_owner(EeDelivery *delivery, const EeUnit *unit, EeIdentity *saved)
-{
-	if (unit->in_session)
-		ee_identity_handler(saved, delivery->subscription->owner);
-	else
-		saved->guc_level = NewGUCNestLevel();
-}
-
-static void
-act_as_before(const EeUnit *unit, const EeIdentity *saved)
-{
-	if (unit->in_session)
-	{
-		/*
-		 * A deferred trigger must fire while we are the handler's owner, not
-		 * at the end of a transaction of somebody with more rights.
-		 */
-		SPI_connect();
-		if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
-			elog(ERROR, "could not set constraints immediate");
-		SPI_finish();
-		ee_identity_restore(saved);
-	}
-	else
-	{
-		AtEOXact_GUC(false, saved->guc_level);
-		LockReleaseSession(USER_LOCKMETHOD);
-	}
-}
-
 /* ---------------------------------------------------------------- failures */
-
-/* The error, in the delivery's context, with what made it clearer. */
-static ErrorData *
-take_error(EeDelivery *delivery)
-{
-	ErrorData  *error;
-
-	ee_causation_clear();
-	ee_handler_timeout_stop();
-	MemoryContextSwitchTo(delivery->context);
-	error = CopyErrorData();
-	FlushErrorState();
-	if (ee_handler_timed_out() && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		error->message = psprintf("handler exceeded its time-out of %d ms",
-								  delivery->subscription->timeout_ms);
-	return error;
-}
 
 /*
  * The subscription cannot be delivered at all.  When its handler is gone or
@@ -510,7 +431,7 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error)
 	bool		settled = false;
 
 	unit->begin();
-	if (!enter(delivery, &round))
+	if (!ee_unit_enter(delivery, &round.outcome))
 	{
 		unit->abort();
 		return false;
@@ -555,105 +476,4 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error)
 		unit->abort();
 	}
 	return settled;
-}
-
-EeRound
-ee_round_retry(EeDelivery *delivery, const EeUnit *unit)
-{
-	EeSubscription *subscription = delivery->subscription;
-	EeRound		round = {EE_ROUND_IDLE, 0, 0};
-	ErrorData  *volatile error = NULL;
-	EeDue	   *due = MemoryContextAllocZero(delivery->context, sizeof(EeDue));
-	volatile bool attempted = false;
-	EeIdentity	saved;
-
-	if (subscription->kind != EE_SUBSCRIPTION_HANDLER)
-	{
-		/* pulled by its client; a bell has nothing to try again */
-		delivery->next_due = DT_NOEND;
-		return round;
-	}
-	unit->begin();
-	PG_TRY();
-	{
-		MemoryContext old = MemoryContextSwitchTo(CurTransactionContext);
-		TimestampTz began = GetCurrentTimestamp();
-
-		if (enter(delivery, &round))
-		{
-			if (ee_retry_next(delivery, due))
-			{
-				EeHandler	handler;
-				EeCursor   *cursor;
-
-				attempted = true;
-				act_as_owner(delivery, unit, &saved);
-				ee_handler_prepare(&handler, subscription->handler);
-				ee_handler_timeout_start(subscription->timeout_ms);
-				ee_handler_call(&handler, due->event);
-				ee_handler_timeout_stop();
-				act_as_before(unit, &saved);
-
-				ee_retry_succeeded(delivery, due);
-				if (subscription->processing_log)
-					ee_processing_log_delivered(subscription->subscriber,
-												due->event,
-												due->attempts + 1, began);
-				cursor = ee_cursor_load(subscription->number);
-				cursor->delivered++;
-				ee_cursor_store(subscription->number, cursor);
-				round.outcome = EE_ROUND_DONE;
-				round.delivered = 1;
-			}
-			else
-				delivery->next_due = ee_retry_next_due(subscription->number);
-		}
-		MemoryContextSwitchTo(old);
-		unit->commit();
-	}
-	PG_CATCH();
-	{
-		error = take_error(delivery);
-		unit->abort();
-	}
-	PG_END_TRY();
-
-	if (error != NULL && !attempted)
-	{
-		ErrorData  *unexpected = error;
-
-		ReThrowError(unexpected);
-	}
-	if (error != NULL)
-	{
-		/* the row's contents went with the transaction: read it again */
-		int			attempts = due->attempts + 1;
-		int64		seq = due->seq;
-		MemoryContext old;
-
-		unit->begin();
-		old = MemoryContextSwitchTo(CurTransactionContext);
-		round.outcome = EE_ROUND_FAILED;
-		if (enter(delivery, &round) && ee_retry_next(delivery, due) &&
-			due->seq == seq && due->attempts + 1 == attempts)
-		{
-			EeCursor   *cursor = ee_cursor_load(subscription->number);
-
-			ee_retry_failed(delivery, cursor, due->event, seq,
-							Max(attempts, 1), error);
-			if (subscription->processing_log)
-				ee_processing_log_failed(subscription->subscriber, due->event,
-										 attempts, error->message);
-			ee_cursor_store(subscription->number, cursor);
-			round.failed = 1;
-		}
-		MemoryContextSwitchTo(old);
-		unit->commit();
-		FreeErrorData(error);
-	}
-	/* the totals have moved: the cursor is to be read again */
-	if (round.delivered > 0 || round.failed > 0)
-		delivery->cursor = NULL;
-	pfree(due);
-	return round;
 }

@@ -21,6 +21,7 @@
 
 #include "delivery/cursor.h"
 #include "delivery/handler.h"
+#include "delivery/retry_round.h"
 #include "delivery/round.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
@@ -140,7 +141,7 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 		EeRound		round;
 
 		CHECK_FOR_INTERRUPTS();
-		round = ee_round_retry(delivery, &session_unit);
+		round = ee_retry_round(delivery, &session_unit);
 		done += round.delivered;
 		more = round.outcome == EE_ROUND_DONE ||
 			round.outcome == EE_ROUND_FAILED;

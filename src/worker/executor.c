@@ -23,6 +23,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "delivery/crash_guard.h"
+#include "delivery/retry_round.h"
 #include "delivery/round.h"
 #include "ground/config.h"
 #include "ground/extension.h"
@@ -42,7 +44,13 @@ static List *deliveries = NIL;
 static uint64 subscriptions_generation = 0;
 static uint64 registry_generation = 0;
 
+/* see crash_guard.h */
+static bool guarded = false;
+static bool survived = false;
+
 static bool claim_role(void);
+static bool guarded_work_left(void);
+static void note_survival(void);
 static bool set_is_current(void);
 static void read_set(void);
 static void publish_interest(void);
@@ -94,6 +102,8 @@ ee_executor_main(Datum arg)
 			pg_atomic_write_u64(&slot->busy_since, 0);
 		}
 		now = GetCurrentTimestamp();
+		if (!survived && !guarded_work_left())
+			note_survival();
 		if (worked)
 			idle_since = now;
 		else
@@ -125,8 +135,48 @@ claim_role(void)
 					   ee_extension_relid(EE_REL_SUBSCRIPTIONS), role, 1);
 	claimed = LockAcquire(&tag, ExclusiveLock, true, true) !=
 		LOCKACQUIRE_NOT_AVAIL;
+	if (claimed)
+		guarded = ee_crash_guard_start(role);
 	ee_worker_commit();
 	return claimed;
+}
+
+/*
+ * Guarded, all that was waiting is worked off first; else one round for each
+ * subscription is proof enough, as a batch that takes the process down is the
+ * first after its cursor.
+ */
+static bool
+guarded_work_left(void)
+{
+	ListCell   *lc;
+
+	if (set_context == NULL || subscriptions_generation == 0)
+		return true;
+	if (guarded)
+		foreach(lc, deliveries)
+		{
+			EeDelivery *delivery = lfirst(lc);
+
+			if (delivery->behind ||
+				delivery->next_due <= GetCurrentTimestamp())
+				return true;
+		}
+	return false;
+}
+
+static void
+note_survival(void)
+{
+	ListCell   *lc;
+
+	ee_worker_begin();
+	ee_crash_guard_survived(role);
+	ee_worker_commit();
+	survived = true;
+	guarded = false;
+	foreach(lc, deliveries)
+		((EeDelivery *) lfirst(lc))->guarded = false;
 }
 
 /* --------------------------------------------------- what there is to deliver */
@@ -171,6 +221,8 @@ read_set(void)
 		delivery = ee_round_delivery(subscription, subscriptions_generation,
 									 set_context);
 		ee_round_expand(delivery);
+		delivery->guarded = guarded &&
+			subscription->kind == EE_SUBSCRIPTION_HANDLER;
 		deliveries = lappend(deliveries, delivery);
 	}
 	PopActiveSnapshot();
@@ -267,7 +319,9 @@ run_one(EeDelivery *delivery)
 	{
 		pgstat_report_activity(STATE_RUNNING,
 							   delivery->subscription->subscriber);
-		round = ee_round_deliver(delivery, &ee_worker_unit, INT_MAX);
+		round = delivery->guarded ?
+			ee_crash_guard_take(delivery, &ee_worker_unit) :
+			ee_round_deliver(delivery, &ee_worker_unit, INT_MAX);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{
@@ -280,7 +334,7 @@ run_one(EeDelivery *delivery)
 	}
 	if (delivery->next_due <= GetCurrentTimestamp())
 	{
-		round = ee_round_retry(delivery, &ee_worker_unit);
+		round = ee_retry_round(delivery, &ee_worker_unit);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{

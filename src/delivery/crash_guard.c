@@ -1,0 +1,138 @@
+/*
+ * crash_guard.c
+ *	  What to do where a handler takes its process, or the server, down.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "delivery/crash_guard.h"
+#include "delivery/handler.h"
+#include "ground/identity.h"
+#include "ground/plan.h"
+
+static ErrorData *unfinished(void);
+
+bool
+ee_crash_guard_start(Oid owner)
+{
+	static EePlan note =
+		EE_PLAN("INSERT INTO event_engine.executor_starts AS e (owner, starts) "
+				"VALUES ($1, 1) ON CONFLICT (owner) DO UPDATE SET "
+				"starts = e.starts + 1, started_at = pg_catalog.clock_timestamp() "
+				"RETURNING starts", "oid");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		value = ObjectIdGetDatum(owner);
+	int			starts;
+	bool		isnull;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&note, &value, NULL, false, 0);
+	starts = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+										 SPI_tuptable->tupdesc, 1, &isnull));
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return starts > 1;
+}
+
+void
+ee_crash_guard_survived(Oid owner)
+{
+	static EePlan take_back =
+		EE_PLAN("UPDATE event_engine.executor_starts SET starts = 0 "
+				"WHERE owner = $1", "oid");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		value = ObjectIdGetDatum(owner);
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&take_back, &value, NULL, false, 0);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+}
+
+/* What stands in the row of an attempt that has not ended otherwise. */
+static ErrorData *
+unfinished(void)
+{
+	ErrorData  *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_CRASH_SHUTDOWN;
+	error->message = "the attempt did not end: the worker or the server went down";
+	error->hint = "Look into the server log for the time of the attempt.";
+	return error;
+}
+
+EeRound
+ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
+{
+	EeRound		round = {EE_ROUND_IDLE, 0, 0};
+	MemoryContext old;
+	EeBatch    *batch;
+	TupleTableSlot *slot;
+	Datum		event = (Datum) 0;
+
+	unit->begin();
+	old = MemoryContextSwitchTo(CurTransactionContext);
+	if (ee_unit_enter(delivery, &round.outcome))
+	{
+		batch = ee_batch_begin(delivery);
+		slot = ee_batch_next(batch);
+		if (slot != NULL)
+			event = ee_handler_event_datum(slot);
+		ee_batch_end(batch);
+		delivery->behind = !batch->exhausted;
+		if (event != (Datum) 0)
+		{
+			ee_retry_delay(delivery, event, delivery->examining,
+						   GetCurrentTimestamp());
+			ee_cursor_store(delivery->subscription->number, batch->next);
+			round.outcome = EE_ROUND_DONE;
+		}
+		/* raised errors end the process, so this is as good as committed */
+		ee_batch_committed(delivery, batch->next);
+	}
+	MemoryContextSwitchTo(old);
+	unit->commit();
+	return round;
+}
+
+bool
+ee_crash_guard_count(EeDelivery *delivery, const EeUnit *unit, EeDue *due)
+{
+	EeRoundOutcome outcome;
+	MemoryContext old;
+	bool		counted = false;
+
+	unit->begin();
+	old = MemoryContextSwitchTo(CurTransactionContext);
+	if (ee_unit_enter(delivery, &outcome) && ee_retry_next(delivery, due))
+	{
+		ErrorData  *error = unfinished();
+
+		if (due->attempts >= delivery->subscription->max_attempts)
+		{
+			EeCursor   *cursor =
+				ee_cursor_load(delivery->subscription->number);
+
+			ee_retry_failed(delivery, cursor, due->event, due->seq,
+							due->attempts, error);
+			ee_cursor_store(delivery->subscription->number, cursor);
+			delivery->cursor = NULL;
+		}
+		else
+		{
+			ee_retry_count(delivery, due, error);
+			due->attempts++;
+			counted = true;
+		}
+	}
+	MemoryContextSwitchTo(old);
+	unit->commit();
+	return counted;
+}

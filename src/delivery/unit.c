@@ -1,0 +1,93 @@
+/*
+ * unit.c
+ *	  A unit of delivery: a transaction in a worker, a subtransaction in
+ *	  somebody's session.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+#include "delivery/handler.h"
+#include "delivery/unit.h"
+#include "ground/causation.h"
+#include "ground/invalidate.h"
+
+/*
+ * Take the subscription's lock and see whether it is still what we know.
+ * Whoever changes or removes it takes the same lock first, so nothing is
+ * delivered after unsubscribe() has committed.
+ */
+bool
+ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome)
+{
+	if (!ee_cursor_lock(delivery->subscription->number, true))
+	{
+		*outcome = EE_ROUND_LOCKED;
+		return false;
+	}
+	AcceptInvalidationMessages();
+	if (delivery->generation != ee_invalidate_generation(EE_REL_SUBSCRIPTIONS))
+	{
+		*outcome = EE_ROUND_STALE;
+		return false;
+	}
+	return true;
+}
+
+/*
+ * In a worker we are the owner already, and only settings are scoped: what a
+ * handler sets is undone at the end of its batch.
+ */
+void
+ee_unit_act_as_owner(EeDelivery *delivery, const EeUnit *unit,
+					 EeIdentity *saved)
+{
+	if (unit->in_session)
+		ee_identity_handler(saved, delivery->subscription->owner);
+	else
+		saved->guc_level = NewGUCNestLevel();
+}
+
+void
+ee_unit_act_as_before(const EeUnit *unit, const EeIdentity *saved)
+{
+	if (unit->in_session)
+	{
+		/*
+		 * A deferred trigger must fire while we are the handler's owner, not
+		 * at the end of a transaction of somebody with more rights.
+		 */
+		SPI_connect();
+		if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
+			elog(ERROR, "could not set constraints immediate");
+		SPI_finish();
+		ee_identity_restore(saved);
+	}
+	else
+	{
+		AtEOXact_GUC(false, saved->guc_level);
+		LockReleaseSession(USER_LOCKMETHOD);
+	}
+}
+
+/* The error, in the delivery's context, with what made it clearer. */
+ErrorData *
+ee_unit_take_error(EeDelivery *delivery)
+{
+	ErrorData  *error;
+
+	ee_causation_clear();
+	ee_handler_timeout_stop();
+	MemoryContextSwitchTo(delivery->context);
+	error = CopyErrorData();
+	FlushErrorState();
+	if (ee_handler_timed_out() && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		error->message = psprintf("handler exceeded its time-out of %d ms",
+								  delivery->subscription->timeout_ms);
+	return error;
+}

@@ -1,0 +1,58 @@
+/*
+ * unit.h
+ *	  A unit of delivery, and whose rights and settings hold in it.
+ */
+#ifndef EE_UNIT_H
+#define EE_UNIT_H
+
+#include "postgres.h"
+
+#include "utils/elog.h"
+
+#include "delivery/batch.h"
+#include "ground/identity.h"
+
+/*
+ * How a unit of work begins and ends: a transaction in a worker, a
+ * subtransaction in somebody's session.
+ */
+typedef struct EeUnit
+{
+	void		(*begin) (void);
+	void		(*commit) (void);
+	void		(*abort) (void);
+	bool		in_session;		/* become the owner for the handler */
+} EeUnit;
+
+typedef enum EeRoundOutcome
+{
+	EE_ROUND_IDLE,				/* nothing to do */
+	EE_ROUND_DONE,				/* some work, committed */
+	EE_ROUND_FAILED,			/* a failure, dealt with */
+	EE_ROUND_LOCKED,			/* somebody else is at it */
+	EE_ROUND_STALE				/* the subscription has changed: read it again */
+} EeRoundOutcome;
+
+typedef struct EeRound
+{
+	EeRoundOutcome outcome;
+	int			delivered;		/* events handled with success */
+	int			failed;
+} EeRound;
+
+/*
+ * Take the subscription's lock in a unit that has begun; false, with the
+ * outcome LOCKED or STALE, when there is nothing to be done in it.
+ */
+extern bool ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome);
+
+/* Around a handler. */
+extern void ee_unit_act_as_owner(EeDelivery *delivery, const EeUnit *unit,
+								 EeIdentity *saved);
+extern void ee_unit_act_as_before(const EeUnit *unit,
+								  const EeIdentity *saved);
+
+/* In PG_CATCH: the error, copied into the delivery's context. */
+extern ErrorData *ee_unit_take_error(EeDelivery *delivery);
+
+#endif							/* EE_UNIT_H */
