@@ -10,6 +10,7 @@
 #include "validation/schema_draft.h"
 #include "validation/schema_number.h"
 
+static void *keep(EeDraft *draft, const void *data, Size size);
 static int	compare_properties(const void *a, const void *b);
 
 /* Adds what a keyword says; some are for identification or people only. */
@@ -74,25 +75,36 @@ ee_schema_draft_finish(EeDraft *draft)
 			object->nrequired += object->properties[i].required;
 		if (n > 0)
 		{
-			EeProperty *final = ee_schema_alloc(draft->compile,
-												n * sizeof(EeProperty));
+			EeProperty *final = keep(draft, object->properties,
+									 n * sizeof(EeProperty));
 
-			memcpy(final, object->properties, n * sizeof(EeProperty));
 			object->properties = final;
 			for (i = 0; i < n; i++)
 				final[i].name = ee_schema_draft_name(draft, final[i].name,
 										  final[i].len).data;
 		}
 	}
+	if (draft->number != NULL)
+		draft->number->bounds = keep(draft, draft->bounds,
+									 draft->number->nbounds * sizeof(EeBound));
+	if (node->ngroups > 0)
+		node->groups = keep(draft, draft->groups,
+							node->ngroups * sizeof(EeGroup));
 	node->number = draft->number;
 	node->string = draft->string;
 	node->array = draft->array;
 	node->object = draft->object;
-	node->groups = draft->groups;
 	if (!node->number && !node->string && !node->array && !node->object &&
 		!node->constant && !node->enumeration && node->ngroups == 0 &&
 		((node->types & EE_IS_NUMBER) || !(node->types & EE_IS_INTEGER)))
 		node->flags |= EE_NODE_LEAF;
+}
+
+/* A copy in the program's memory. */
+static void *
+keep(EeDraft *draft, const void *data, Size size)
+{
+	return memcpy(ee_schema_alloc(draft->compile, size), data, size);
 }
 
 void
@@ -187,8 +199,7 @@ ee_schema_draft_number(EeDraft *draft)
 	if (draft->number == NULL)
 	{
 		draft->number = ee_schema_alloc(draft->compile, sizeof(EeNumberRules));
-		draft->number->bounds = ee_schema_alloc(draft->compile,
-												5 * sizeof(EeBound));
+		draft->number->bounds = draft->bounds;
 	}
 	return draft->number;
 }
@@ -239,9 +250,6 @@ ee_schema_draft_group(EeDraft *draft, EeGroupKind kind, const char *keyword, int
 {
 	EeGroup    *group;
 
-	/* there is one of each kind at most, and two of references */
-	if (draft->groups == NULL)
-		draft->groups = ee_schema_alloc(draft->compile, 8 * sizeof(EeGroup));
 	group = &draft->groups[draft->node.ngroups++];
 	group->kind = kind;
 	group->keyword = keyword;

@@ -30,6 +30,10 @@ typedef struct EeCompile
 	List	   *anchors;		/* char *: names that dynamic references use */
 } EeCompile;
 
+/* as many as there are keywords that make one */
+#define EE_DRAFT_GROUPS	8
+#define EE_DRAFT_BOUNDS	5
+
 /* a node in the making */
 typedef struct EeDraft
 {
@@ -40,8 +44,8 @@ typedef struct EeDraft
 	EeStringRules *string;
 	EeArrayRules *array;
 	EeObjectRules *object;
-	int			max_groups;
-	EeGroup    *groups;
+	EeGroup		groups[EE_DRAFT_GROUPS];
+	EeBound		bounds[EE_DRAFT_BOUNDS];
 	int			max_properties;
 } EeDraft;
 

@@ -25,15 +25,23 @@ PG_FUNCTION_INFO_V1(ee_sql_jsonschema_errors);
 PG_FUNCTION_INFO_V1(ee_sql_jsonschema_errors_with);
 PG_FUNCTION_INFO_V1(ee_sql_jsonschema_check);
 
+/* schemas up to here are remembered as they came */
+#define MAX_STORED	(64 * 1024)
+
 /* what a call site remembers */
 typedef struct CallSite
 {
 	EeCachedSchema *cached;
 	bool		constant;		/* schema and dialect never change */
+	EeDialect	dialect;
+	struct varlena *stored;		/* the schema as it came, if it was small */
+	MemoryContext context;
 	MemoryContextCallback release;
 } CallSite;
 
 static const EeSchema *program_of_call(FunctionCallInfo fcinfo);
+static bool is_stored(const CallSite *site, Datum schema, EeDialect dialect);
+static void store(CallSite *site, Datum schema, EeDialect dialect);
 static void release_site(void *arg);
 static EeDialect dialect_argument(FunctionCallInfo fcinfo, int n);
 static EeSchema *compile_with(FunctionCallInfo fcinfo);
@@ -72,6 +80,8 @@ program_of_call(FunctionCallInfo fcinfo)
 	if (site != NULL && site->constant)
 		return ee_schema_cache_program(site->cached);
 	dialect = dialect_argument(fcinfo, 2);
+	if (site != NULL && is_stored(site, PG_GETARG_DATUM(0), dialect))
+		return ee_schema_cache_program(site->cached);
 	schema = PG_GETARG_JSONB_P(0);
 	if (site == NULL)
 	{
@@ -80,6 +90,7 @@ program_of_call(FunctionCallInfo fcinfo)
 		site->constant = get_fn_expr_arg_stable(flinfo, 0) &&
 			get_fn_expr_arg_stable(flinfo, 2);
 		site->cached = cached;
+		site->context = flinfo->fn_mcxt;
 		ee_schema_cache_pin(cached);
 		site->release.func = release_site;
 		site->release.arg = site;
@@ -93,8 +104,40 @@ program_of_call(FunctionCallInfo fcinfo)
 		ee_schema_cache_unpin(site->cached);
 		site->cached = cached;
 	}
+	if (!site->constant)
+		store(site, PG_GETARG_DATUM(0), dialect);
 	PG_FREE_IF_COPY(schema, 0);
 	return ee_schema_cache_program(site->cached);
+}
+
+/*
+ * Is the schema the very bytes that came last?  A compressed one need not be
+ * expanded then.  What is stored elsewhere cannot be told by its pointer.
+ */
+static bool
+is_stored(const CallSite *site, Datum schema, EeDialect dialect)
+{
+	struct varlena *datum = (struct varlena *) DatumGetPointer(schema);
+
+	return site->stored != NULL && site->dialect == dialect &&
+		!VARATT_IS_EXTERNAL(datum) &&
+		VARSIZE_ANY(datum) == VARSIZE_ANY(site->stored) &&
+		memcmp(datum, site->stored, VARSIZE_ANY(datum)) == 0;
+}
+
+static void
+store(CallSite *site, Datum schema, EeDialect dialect)
+{
+	struct varlena *datum = (struct varlena *) DatumGetPointer(schema);
+
+	if (site->stored != NULL)
+		pfree(site->stored);
+	site->stored = NULL;
+	site->dialect = dialect;
+	if (VARATT_IS_EXTERNAL(datum) || VARSIZE_ANY(datum) > MAX_STORED)
+		return;
+	site->stored = MemoryContextAlloc(site->context, VARSIZE_ANY(datum));
+	memcpy(site->stored, datum, VARSIZE_ANY(datum));
 }
 
 static void
