@@ -89,8 +89,8 @@ static int	build_repeat(Builder *b, const EeRegexNode *node, int next);
 static int	build_set(Builder *b, const EeCharSet *set, int next);
 static int	build_range(Builder *b, pg_wchar low, pg_wchar high, int next,
 						int other);
-static int	build_bytes(Builder *b, const uint8 *low, const uint8 *high,
-						int n, int next);
+static int	build_bytes(Builder *b, const uint8 *low, const uint8 *high, int n,
+						int next);
 static void find_classes(Builder *b, EeAutomaton *a);
 static void begin_set(Builder *b);
 static void close_over(Builder *b, int state, bool begin, bool end);

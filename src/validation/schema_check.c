@@ -219,6 +219,7 @@ is_json(char *text, int len)
 
 	if (!pg_verifymbstr(text, len, true))
 		return false;
-	lex = makeJsonLexContextCstringLen(text, len, GetDatabaseEncoding(), false);
+	lex = makeJsonLexContextCstringLen(text, len, GetDatabaseEncoding(),
+									   false);
 	return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
 }

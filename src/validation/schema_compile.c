@@ -194,7 +194,8 @@ add_node(EeCompile *compile, const EePlace *place)
 		compile->nodes = repalloc_huge(compile->nodes,
 									   compile->max_nodes * sizeof(EeNode));
 		compile->places = repalloc_huge(compile->places,
-										compile->max_nodes * sizeof(EePlace *));
+										compile->max_nodes *
+										sizeof(EePlace *));
 	}
 	compile->places[compile->nnodes] = place;
 	node = &compile->nodes[compile->nnodes];
@@ -288,8 +289,7 @@ visit_loop(LoopCheck *check, EeNodeId id)
 		const EePlace *place = check->compile->places[id];
 
 		check->found = true;
-		ee_schema_problem(check->compile->problems,
-						  EE_ERRCODE_INVALID_SCHEMA,
+		ee_schema_problem(check->compile->problems, EE_ERRCODE_INVALID_SCHEMA,
 						  place->resource->document, place->path, NULL,
 						  "it refers to itself without consuming anything of the instance");
 		return;

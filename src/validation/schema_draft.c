@@ -132,7 +132,8 @@ ee_schema_draft_is_schema(EeDraft *draft, const char *keyword, EeValue value)
 {
 	if (value.type & (EE_IS_OBJECT | EE_IS_BOOLEAN))
 		return true;
-	ee_schema_draft_problem(draft, keyword, "must be a schema: an object or a boolean");
+	ee_schema_draft_problem(draft, keyword,
+							"must be a schema: an object or a boolean");
 	return false;
 }
 
@@ -147,11 +148,21 @@ ee_schema_draft_edge(EeDraft *draft, EeValue value, const EePath *path)
 						  draft->place->resource->document, path, NULL,
 						  "a schema must be an object or a boolean");
 	else
-		edge.node = ee_schema_compile_place(draft->compile,
-											ee_schema_ref_child(draft->compile->refs,
-																draft->place,
-																value, path));
+	{
+		EePlace    *place = ee_schema_ref_child(draft->compile->refs,
+												draft->place, value, path);
+
+		edge.node = ee_schema_compile_place(draft->compile, place);
+	}
 	return edge;
+}
+
+/* The edge to the schema that is a keyword's whole value. */
+EeEdge
+ee_schema_draft_child(EeDraft *draft, const char *keyword, EeValue value)
+{
+	return ee_schema_draft_edge(draft, value,
+								ee_schema_draft_path(draft, keyword));
 }
 
 EeEdge
@@ -175,7 +186,8 @@ ee_schema_draft_name(EeDraft *draft, const char *data, uint32 len)
 
 /* A non-negative integer by value; what is beyond all lengths is cut. */
 bool
-ee_schema_draft_limit(EeDraft *draft, const char *keyword, EeValue value, uint32 *result)
+ee_schema_draft_limit(EeDraft *draft, const char *keyword, EeValue value,
+					  uint32 *result)
 {
 	int64		n;
 	bool		whole;
@@ -184,7 +196,8 @@ ee_schema_draft_limit(EeDraft *draft, const char *keyword, EeValue value, uint32
 		!ee_schema_number_is_integer(EE_VALUE_NUMERIC(value)) ||
 		(ee_schema_number_floor(EE_VALUE_NUMERIC(value), &n, &whole) && n < 0))
 	{
-		ee_schema_draft_problem(draft, keyword, "must be an integer of at least 0");
+		ee_schema_draft_problem(draft, keyword,
+								"must be an integer of at least 0");
 		return false;
 	}
 	if (!ee_schema_number_floor(EE_VALUE_NUMERIC(value), &n, &whole))
@@ -246,7 +259,8 @@ ee_schema_draft_object(EeDraft *draft)
 }
 
 EeGroup *
-ee_schema_draft_group(EeDraft *draft, EeGroupKind kind, const char *keyword, int nedges)
+ee_schema_draft_group(EeDraft *draft, EeGroupKind kind, const char *keyword,
+					  int nedges)
 {
 	EeGroup    *group;
 
@@ -286,7 +300,8 @@ ee_schema_draft_property(EeDraft *draft, const char *name, uint32 len)
 
 /* The strings of an array, copied into the program. */
 EeName *
-ee_schema_draft_names(EeDraft *draft, const char *keyword, EeValue value, int *n)
+ee_schema_draft_names(EeDraft *draft, const char *keyword, EeValue value,
+					  int *n)
 {
 	EeName	   *names;
 	EeWalk		walk = {0};
@@ -308,7 +323,8 @@ ee_schema_draft_names(EeDraft *draft, const char *keyword, EeValue value, int *n
 
 		if (name.type != EE_IS_STRING)
 		{
-			ee_schema_draft_problem(draft, keyword, "must be an array of strings");
+			ee_schema_draft_problem(draft, keyword,
+									"must be an array of strings");
 			return NULL;
 		}
 		names[i] = ee_schema_draft_name(draft, name.data, name.len);

@@ -25,7 +25,7 @@ typedef struct EeCompile
 	const EePlace **places;		/* of each node; NULL for true and false */
 	uint32		nnodes;
 	uint32		max_nodes;
-	List	   *pending;		/* EePlace that have a number and no node yet */
+	List	   *pending;		/* EePlace with a number and no node yet */
 	bool		dynamic;
 	List	   *anchors;		/* char *: names that dynamic references use */
 } EeCompile;
@@ -78,6 +78,8 @@ extern bool ee_schema_draft_is_schema(EeDraft *draft, const char *keyword,
 									  EeValue value);
 extern EeEdge ee_schema_draft_edge(EeDraft *draft, EeValue value,
 								   const EePath *path);
+extern EeEdge ee_schema_draft_child(EeDraft *draft, const char *keyword,
+									EeValue value);
 extern EeEdge ee_schema_draft_no_edge(void);
 extern EeName ee_schema_draft_name(EeDraft *draft, const char *data,
 								   uint32 len);

@@ -23,9 +23,9 @@ typedef struct Eval
 	const EeScope *scope;
 } Eval;
 
-static inline bool eval_node(Eval *ev, EeNodeId id, EeValue v,
-							 EeTrack *track);
-static bool eval_rules(Eval *ev, const EeNode *node, EeValue v, EeTrack *track);
+static inline bool eval_node(Eval *ev, EeNodeId id, EeValue v, EeTrack *track);
+static bool eval_rules(Eval *ev, const EeNode *node, EeValue v,
+					   EeTrack *track);
 static bool eval_in_scope(Eval *ev, const EeNode *node, EeValue v,
 						  EeTrack *track);
 static bool eval_number(const EeNumberRules *rules, EeValue v);
@@ -193,7 +193,8 @@ eval_array(Eval *ev, const EeArrayRules *rules, EeValue v, EeTrack *track)
 	ee_walk_array(&walk, v);
 	for (i = 0; i < n && i < rules->nprefix; i++)
 	{
-		if (!eval_node(ev, rules->prefix[i].fast, ee_walk_element(&walk), NULL))
+		if (!eval_node(ev, rules->prefix[i].fast, ee_walk_element(&walk),
+					   NULL))
 			return false;
 		if (track != NULL)
 			ee_track_set(track, i);
@@ -382,7 +383,8 @@ eval_dependencies(Eval *ev, const EeObjectRules *rules, EeValue v,
 	{
 		const EeDependency *dependency = &rules->dependencies[i];
 
-		if (!ee_value_get(v, dependency->name.data, dependency->name.len, NULL))
+		if (!ee_value_get(v, dependency->name.data, dependency->name.len,
+						  NULL))
 			continue;
 		for (j = 0; j < dependency->nrequired; j++)
 		{
@@ -494,9 +496,9 @@ eval_one_of(Eval *ev, const EeGroup *group, EeValue v, EeTrack *track)
 static bool
 eval_if(Eval *ev, const EeGroup *group, EeValue v, EeTrack *track)
 {
-	int			branch = eval_apart(ev, group->edges[0].fast, v, track) ? 1 : 2;
+	bool		matches = eval_apart(ev, group->edges[0].fast, v, track);
 
-	return eval_node(ev, group->edges[branch].fast, v, track);
+	return eval_node(ev, group->edges[matches ? 1 : 2].fast, v, track);
 }
 
 /* Evaluates what may fail without failing the whole: marks count if valid. */

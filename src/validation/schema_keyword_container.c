@@ -77,9 +77,11 @@ compile_additional_items(EeDraft *draft, const char *keyword, EeValue value)
 	EeValue		items;
 
 	if (ee_schema_draft_is_schema(draft, keyword, value) &&
-		ee_schema_draft_sibling(draft, "items", &items) && items.type == EE_IS_ARRAY)
-		ee_schema_draft_array(draft)->rest = ee_schema_draft_edge(draft, value,
-											 ee_schema_draft_path(draft, keyword));
+		ee_schema_draft_sibling(draft, "items", &items) && items.type ==
+		EE_IS_ARRAY)
+		ee_schema_draft_array(draft)->rest = ee_schema_draft_child(draft,
+																   keyword,
+																   value);
 }
 
 /* prefixItems  [Core, 10.3.1.1] */
@@ -113,7 +115,7 @@ compile_contains(EeDraft *draft, const char *keyword, EeValue value)
 
 	if (!ee_schema_draft_is_schema(draft, keyword, value))
 		return;
-	rules->contains = ee_schema_draft_edge(draft, value, ee_schema_draft_path(draft, keyword));
+	rules->contains = ee_schema_draft_child(draft, keyword, value);
 	rules->contains_evaluates =
 		draft->place->resource->dialect == EE_DIALECT_2020_12;
 }
@@ -144,8 +146,9 @@ compile_unevaluated_items(EeDraft *draft, const char *keyword, EeValue value)
 {
 	if (!ee_schema_draft_is_schema(draft, keyword, value))
 		return;
-	ee_schema_draft_array(draft)->unevaluated = ee_schema_draft_edge(draft, value,
-												ee_schema_draft_path(draft, keyword));
+	ee_schema_draft_array(draft)->unevaluated = ee_schema_draft_child(draft,
+																	  keyword,
+																	  value);
 	draft->node.flags |= EE_NODE_UNEVALUATED;
 }
 
@@ -179,7 +182,8 @@ compile_required(EeDraft *draft, const char *keyword, EeValue value)
 
 	names = ee_schema_draft_names(draft, keyword, value, &n);
 	for (i = 0; i < n; i++)
-		ee_schema_draft_property(draft, names[i].data, names[i].len)->required = true;
+		ee_schema_draft_property(draft, names[i].data,
+								 names[i].len)->required = true;
 }
 
 /* properties  [Core, 10.3.2.1] */
@@ -192,7 +196,8 @@ compile_properties(EeDraft *draft, const char *keyword, EeValue value)
 
 	if (value.type != EE_IS_OBJECT)
 	{
-		ee_schema_draft_problem(draft, keyword, "must be an object of schemas");
+		ee_schema_draft_problem(draft, keyword,
+								"must be an object of schemas");
 		return;
 	}
 	ee_walk_object(&walk, value);
@@ -220,7 +225,8 @@ compile_pattern_properties(EeDraft *draft, const char *keyword, EeValue value)
 
 	if (value.type != EE_IS_OBJECT)
 	{
-		ee_schema_draft_problem(draft, keyword, "must be an object of schemas");
+		ee_schema_draft_problem(draft, keyword,
+								"must be an object of schemas");
 		return;
 	}
 	n = EE_VALUE_COUNT(value);
@@ -235,6 +241,7 @@ compile_pattern_properties(EeDraft *draft, const char *keyword, EeValue value)
 		char	   *wrong = NULL;
 		MemoryContext old = MemoryContextSwitchTo(draft->compile->context);
 		EeRegex    *regex = ee_schema_regex_compile(source, len, &wrong);
+		EePatternProperty *pattern;
 
 		MemoryContextSwitchTo(old);
 		if (regex == NULL)
@@ -244,9 +251,11 @@ compile_pattern_properties(EeDraft *draft, const char *keyword, EeValue value)
 							 wrong));
 			continue;
 		}
-		rules->patterns[rules->npatterns].regex = regex;
-		rules->patterns[rules->npatterns++].edge =
-			ee_schema_draft_edge(draft, child, ee_schema_path_key(path, source, len));
+		pattern = &rules->patterns[rules->npatterns++];
+		pattern->regex = regex;
+		pattern->edge = ee_schema_draft_edge(draft, child,
+											 ee_schema_path_key(path, source,
+																len));
 	}
 }
 
@@ -256,8 +265,8 @@ compile_additional_properties(EeDraft *draft, const char *keyword,
 							  EeValue value)
 {
 	if (ee_schema_draft_is_schema(draft, keyword, value))
-		ee_schema_draft_object(draft)->additional = ee_schema_draft_edge(draft, value,
-													ee_schema_draft_path(draft, keyword));
+		ee_schema_draft_object(draft)->additional =
+			ee_schema_draft_child(draft, keyword, value);
 }
 
 /* propertyNames  [Core, 10.3.2.4] */
@@ -265,8 +274,9 @@ static void
 compile_property_names(EeDraft *draft, const char *keyword, EeValue value)
 {
 	if (ee_schema_draft_is_schema(draft, keyword, value))
-		ee_schema_draft_object(draft)->names = ee_schema_draft_edge(draft, value,
-											   ee_schema_draft_path(draft, keyword));
+		ee_schema_draft_object(draft)->names = ee_schema_draft_child(draft,
+																	 keyword,
+																	 value);
 }
 
 /* dependencies  [draft 7, 6.5.7]; kept by later drafts for compatibility */
@@ -328,8 +338,9 @@ compile_dependent_required(EeDraft *draft, const char *keyword, EeValue value)
 		dependency->name = ee_schema_draft_name(draft, name, len);
 		dependency->keyword = keyword;
 		dependency->edge = ee_schema_draft_no_edge();
-		dependency->required = ee_schema_draft_names(draft, keyword, ee_walk_value(&walk),
-										  &dependency->nrequired);
+		dependency->required = ee_schema_draft_names(draft, keyword,
+													 ee_walk_value(&walk),
+													 &dependency->nrequired);
 	}
 }
 
@@ -344,7 +355,8 @@ compile_dependent_schemas(EeDraft *draft, const char *keyword, EeValue value)
 
 	if (value.type != EE_IS_OBJECT)
 	{
-		ee_schema_draft_problem(draft, keyword, "must be an object of schemas");
+		ee_schema_draft_problem(draft, keyword,
+								"must be an object of schemas");
 		return;
 	}
 	n = EE_VALUE_COUNT(value);
@@ -369,8 +381,9 @@ compile_unevaluated_properties(EeDraft *draft, const char *keyword,
 {
 	if (!ee_schema_draft_is_schema(draft, keyword, value))
 		return;
-	ee_schema_draft_object(draft)->unevaluated = ee_schema_draft_edge(draft, value,
-												 ee_schema_draft_path(draft, keyword));
+	ee_schema_draft_object(draft)->unevaluated = ee_schema_draft_child(draft,
+																	   keyword,
+																	   value);
 	draft->node.flags |= EE_NODE_UNEVALUATED;
 }
 

@@ -11,6 +11,8 @@
 
 #include "validation/schema_draft.h"
 
+static char *after_hash(EeValue ref);
+static bool is_dynamic(const EePlace *target, const char *name);
 static void compile_schemas(EeDraft *draft, EeGroupKind kind,
 							const char *keyword, EeValue value);
 
@@ -44,7 +46,6 @@ compile_dynamic_ref(EeDraft *draft, const char *keyword, EeValue value)
 	bool		recursive = strcmp(keyword, "$recursiveRef") == 0;
 	EePlace    *target;
 	EeGroup    *group;
-	const char *fragment;
 	ListCell   *lc;
 
 	if (value.type != EE_IS_STRING)
@@ -56,13 +57,7 @@ compile_dynamic_ref(EeDraft *draft, const char *keyword, EeValue value)
 								   pnstrdup(value.data, value.len), keyword);
 	if (target == NULL)
 		return;
-	fragment = memchr(value.data, '#', value.len);
-	if (target->dynamic_anchor == NULL ||
-		(!recursive &&
-		 (fragment == NULL ||
-		  value.data + value.len - fragment - 1 != strlen(target->dynamic_anchor) ||
-		  memcmp(fragment + 1, target->dynamic_anchor,
-				 strlen(target->dynamic_anchor)) != 0)))
+	if (!is_dynamic(target, recursive ? "" : after_hash(value)))
 	{
 		ee_schema_draft_group(draft, EE_GROUP_REF, keyword, 1)->edges[0].node =
 			ee_schema_compile_place(compile, target);
@@ -82,6 +77,25 @@ compile_dynamic_ref(EeDraft *draft, const char *keyword, EeValue value)
 								   unconstify(char *, target->dynamic_anchor));
 }
 
+/* What follows the '#' of a reference, or NULL. */
+static char *
+after_hash(EeValue ref)
+{
+	const char *hash = memchr(ref.data, '#', ref.len);
+
+	if (hash == NULL)
+		return NULL;
+	return pnstrdup(hash + 1, ref.data + ref.len - hash - 1);
+}
+
+/* Is it an anchor of that name that resources may put another one before? */
+static bool
+is_dynamic(const EePlace *target, const char *name)
+{
+	return target->dynamic_anchor != NULL && name != NULL &&
+		strcmp(target->dynamic_anchor, name) == 0;
+}
+
 static void
 compile_schemas(EeDraft *draft, EeGroupKind kind, const char *keyword,
 				EeValue value)
@@ -93,7 +107,8 @@ compile_schemas(EeDraft *draft, EeGroupKind kind, const char *keyword,
 
 	if (value.type != EE_IS_ARRAY || EE_VALUE_COUNT(value) == 0)
 	{
-		ee_schema_draft_problem(draft, keyword, "must be an array of at least one schema");
+		ee_schema_draft_problem(draft, keyword,
+								"must be an array of at least one schema");
 		return;
 	}
 	group = ee_schema_draft_group(draft, kind, keyword, EE_VALUE_COUNT(value));
@@ -130,7 +145,7 @@ compile_not(EeDraft *draft, const char *keyword, EeValue value)
 {
 	if (ee_schema_draft_is_schema(draft, keyword, value))
 		ee_schema_draft_group(draft, EE_GROUP_NOT, keyword, 1)->edges[0] =
-			ee_schema_draft_edge(draft, value, ee_schema_draft_path(draft, keyword));
+			ee_schema_draft_child(draft, keyword, value);
 }
 
 /* if, with then and else  [Core, 10.2.2.1 to 10.2.2.3] */

@@ -64,7 +64,8 @@ compile_type(EeDraft *draft, const char *keyword, EeValue value)
 		}
 		if (i == lengthof(known))
 		{
-			ee_schema_draft_problem(draft, keyword, "must be the name of a type, or an array of them");
+			ee_schema_draft_problem(draft, keyword,
+									"must name a type, or several in an array");
 			return;
 		}
 		types |= known[i].types;
@@ -91,7 +92,8 @@ compile_const(EeDraft *draft, const char *keyword, EeValue value)
 	draft->node.constant = make_enum(draft, value);
 	if (value.type == EE_IS_ARRAY)
 	{
-		EeEnum	   *constant = ee_schema_alloc(draft->compile, sizeof(EeEnum));
+		EeEnum	   *constant = ee_schema_alloc(draft->compile,
+											   sizeof(EeEnum));
 
 		/* make_enum takes an array for a list: wrap it by hand */
 		constant->types = EE_IS_ARRAY;
@@ -140,7 +142,8 @@ make_enum(EeDraft *draft, EeValue list)
 				result->hashes = ee_schema_alloc(compile, n * sizeof(uint32));
 			}
 			/* kept sorted by hash; most lists are short or all strings */
-			for (j = result->nothers; j > 0 && result->hashes[j - 1] > hash; j--)
+			for (j = result->nothers; j > 0 && result->hashes[j - 1] > hash;
+				 j--)
 			{
 				result->others[j] = result->others[j - 1];
 				result->hashes[j] = result->hashes[j - 1];
@@ -191,7 +194,8 @@ compile_exclusive_maximum(EeDraft *draft, const char *keyword, EeValue value)
 	if (draft->place->resource->dialect != EE_DIALECT_DRAFT4)
 		add_bound(draft, EE_BOUND_EXCLUSIVE_MAXIMUM, keyword, value);
 	else if (!(value.type & EE_IS_BOOLEAN))
-		ee_schema_draft_problem(draft, keyword, "must be a boolean in draft 4");
+		ee_schema_draft_problem(draft, keyword,
+								"must be a boolean in draft 4");
 }
 
 /* minimum  [Validation, 6.2.4; draft 4, 5.1.3 with exclusiveMinimum] */
@@ -214,12 +218,12 @@ compile_exclusive_minimum(EeDraft *draft, const char *keyword, EeValue value)
 	if (draft->place->resource->dialect != EE_DIALECT_DRAFT4)
 		add_bound(draft, EE_BOUND_EXCLUSIVE_MINIMUM, keyword, value);
 	else if (!(value.type & EE_IS_BOOLEAN))
-		ee_schema_draft_problem(draft, keyword, "must be a boolean in draft 4");
+		ee_schema_draft_problem(draft, keyword,
+								"must be a boolean in draft 4");
 }
 
 static void
-add_bound(EeDraft *draft, EeBoundKind kind, const char *keyword,
-		  EeValue value)
+add_bound(EeDraft *draft, EeBoundKind kind, const char *keyword, EeValue value)
 {
 	EeNumberRules *rules;
 	EeBound    *bound;
@@ -276,7 +280,9 @@ compile_pattern(EeDraft *draft, const char *keyword, EeValue value)
 	regex = ee_schema_regex_compile(value.data, value.len, &wrong);
 	MemoryContextSwitchTo(old);
 	if (regex == NULL)
-		ee_schema_draft_problem(draft, keyword, psprintf("is not a regular expression: %s", wrong));
+		ee_schema_draft_problem(draft, keyword,
+								psprintf("is not a regular expression: %s",
+										 wrong));
 	else
 		ee_schema_draft_string(draft)->pattern = regex;
 }

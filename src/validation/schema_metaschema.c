@@ -20,7 +20,8 @@ static const char text_draft_04_schema[] =
 "\"definitions\":{\"schemaArray\":{\"type\":\"array\",\"minItems\":1,"
 "\"items\":{\"$ref\":\"#\"}},\"positiveInteger\":{\"type\":\"integer\","
 "\"minimum\":0},"
-"\"positiveIntegerDefault0\":{\"allOf\":[{\"$ref\":\"#/definitions/positiveInteger\"},"
+"\"positiveIntegerDefault0\":{\"allOf\":[{\"$ref\":\"#/definitions/positive"
+"Integer\"},"
 "{\"default\":0}]},\"simpleTypes\":{\"enum\":[\"array\",\"boolean\","
 "\"integer\",\"null\",\"number\",\"object\",\"string\"]},"
 "\"stringArray\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
@@ -76,7 +77,8 @@ static const char text_draft_06_schema[] =
 "\"definitions\":{\"schemaArray\":{\"type\":\"array\",\"minItems\":1,"
 "\"items\":{\"$ref\":\"#\"}},"
 "\"nonNegativeInteger\":{\"type\":\"integer\",\"minimum\":0},"
-"\"nonNegativeIntegerDefault0\":{\"allOf\":[{\"$ref\":\"#/definitions/nonNegativeInteger\"},"
+"\"nonNegativeIntegerDefault0\":{\"allOf\":[{\"$ref\":\"#/definitions/nonNe"
+"gativeInteger\"},"
 "{\"default\":0}]},\"simpleTypes\":{\"enum\":[\"array\",\"boolean\","
 "\"integer\",\"null\",\"number\",\"object\",\"string\"]},"
 "\"stringArray\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
@@ -133,7 +135,8 @@ static const char text_draft_07_schema[] =
 "\"definitions\":{\"schemaArray\":{\"type\":\"array\",\"minItems\":1,"
 "\"items\":{\"$ref\":\"#\"}},"
 "\"nonNegativeInteger\":{\"type\":\"integer\",\"minimum\":0},"
-"\"nonNegativeIntegerDefault0\":{\"allOf\":[{\"$ref\":\"#/definitions/nonNegativeInteger\"},"
+"\"nonNegativeIntegerDefault0\":{\"allOf\":[{\"$ref\":\"#/definitions/nonNe"
+"gativeInteger\"},"
 "{\"default\":0}]},\"simpleTypes\":{\"enum\":[\"array\",\"boolean\","
 "\"integer\",\"null\",\"number\",\"object\",\"string\"]},"
 "\"stringArray\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
@@ -204,12 +207,15 @@ static const char text_2019_09_schema[] =
 "{\"$ref\":\"meta/validation\"},{\"$ref\":\"meta/meta-data\"},"
 "{\"$ref\":\"meta/format\"},{\"$ref\":\"meta/content\"}],"
 "\"type\":[\"object\",\"boolean\"],"
-"\"properties\":{\"definitions\":{\"$comment\":\"While no longer an official keyword as it is replaced by $defs,"
-" this keyword is retained in the meta-schema to prevent incompatible extensions as it remains in common use.\","
+"\"properties\":{\"definitions\":{\"$comment\":\"While no longer an officia"
+"l keyword as it is replaced by $defs,"
+" this keyword is retained in the meta-schema to prevent incompatible exten"
+"sions as it remains in common use.\","
 "\"type\":\"object\","
 "\"additionalProperties\":{\"$recursiveRef\":\"#\"},\"default\":{}},"
 "\"dependencies\":{\"$comment\":\"\\\"dependencies\\\" is no longer a keyword,"
-" but schema authors should avoid redefining it to facilitate a smooth transition to \\\"dependentSchemas\\\" and \\\"dependentRequired\\\"\","
+" but schema authors should avoid redefining it to facilitate a smooth tran"
+"sition to \\\"dependentSchemas\\\" and \\\"dependentRequired\\\"\","
 "\"type\":\"object\","
 "\"additionalProperties\":{\"anyOf\":[{\"$recursiveRef\":\"#\"},"
 "{\"$ref\":\"meta/validation#/$defs/stringArray\"}]}}}}";
@@ -217,7 +223,8 @@ static const char text_2019_09_schema[] =
 static const char text_2019_09_applicator[] =
 "{\"$schema\":\"https://json-schema.org/draft/2019-09/schema\","
 "\"$id\":\"https://json-schema.org/draft/2019-09/meta/applicator\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/applicator\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/applicator"
+"\":true},"
 "\"$recursiveAnchor\":true,"
 "\"title\":\"Applicator vocabulary meta-schema\",\"type\":[\"object\","
 "\"boolean\"],"
@@ -248,7 +255,8 @@ static const char text_2019_09_applicator[] =
 static const char text_2019_09_content[] =
 "{\"$schema\":\"https://json-schema.org/draft/2019-09/schema\","
 "\"$id\":\"https://json-schema.org/draft/2019-09/meta/content\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/content\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/content\":t"
+"rue},"
 "\"$recursiveAnchor\":true,"
 "\"title\":\"Content vocabulary meta-schema\",\"type\":[\"object\","
 "\"boolean\"],"
@@ -280,7 +288,8 @@ static const char text_2019_09_core[] =
 static const char text_2019_09_format[] =
 "{\"$schema\":\"https://json-schema.org/draft/2019-09/schema\","
 "\"$id\":\"https://json-schema.org/draft/2019-09/meta/format\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/format\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/format\":tr"
+"ue},"
 "\"$recursiveAnchor\":true,\"title\":\"Format vocabulary meta-schema\","
 "\"type\":[\"object\",\"boolean\"],"
 "\"properties\":{\"format\":{\"type\":\"string\"}}}";
@@ -288,7 +297,8 @@ static const char text_2019_09_format[] =
 static const char text_2019_09_meta_data[] =
 "{\"$schema\":\"https://json-schema.org/draft/2019-09/schema\","
 "\"$id\":\"https://json-schema.org/draft/2019-09/meta/meta-data\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/meta-data\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/meta-data\""
+":true},"
 "\"$recursiveAnchor\":true,"
 "\"title\":\"Meta-data vocabulary meta-schema\",\"type\":[\"object\","
 "\"boolean\"],\"properties\":{\"title\":{\"type\":\"string\"},"
@@ -301,7 +311,8 @@ static const char text_2019_09_meta_data[] =
 static const char text_2019_09_validation[] =
 "{\"$schema\":\"https://json-schema.org/draft/2019-09/schema\","
 "\"$id\":\"https://json-schema.org/draft/2019-09/meta/validation\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/validation\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2019-09/vocab/validation"
+"\":true},"
 "\"$recursiveAnchor\":true,"
 "\"title\":\"Validation vocabulary meta-schema\",\"type\":[\"object\","
 "\"boolean\"],\"properties\":{\"multipleOf\":{\"type\":\"number\","
@@ -351,26 +362,34 @@ static const char text_2020_12_schema[] =
 "{\"$ref\":\"meta/unevaluated\"},{\"$ref\":\"meta/validation\"},"
 "{\"$ref\":\"meta/meta-data\"},{\"$ref\":\"meta/format-annotation\"},"
 "{\"$ref\":\"meta/content\"}],\"type\":[\"object\",\"boolean\"],"
-"\"$comment\":\"This meta-schema also defines keywords that have appeared in previous drafts in order to prevent incompatible extensions as they remain in common use.\","
-"\"properties\":{\"definitions\":{\"$comment\":\"\\\"definitions\\\" has been replaced by \\\"$defs\\\".\","
+"\"$comment\":\"This meta-schema also defines keywords that have appeared i"
+"n previous drafts in order to prevent incompatible extensions as they rema"
+"in in common use.\","
+"\"properties\":{\"definitions\":{\"$comment\":\"\\\"definitions\\\" has be"
+"en replaced by \\\"$defs\\\".\","
 "\"type\":\"object\","
 "\"additionalProperties\":{\"$dynamicRef\":\"#meta\"},"
 "\"deprecated\":true,\"default\":{}},"
-"\"dependencies\":{\"$comment\":\"\\\"dependencies\\\" has been split and replaced by \\\"dependentSchemas\\\" and \\\"dependentRequired\\\" in order to serve their differing semantics.\","
+"\"dependencies\":{\"$comment\":\"\\\"dependencies\\\" has been split and r"
+"eplaced by \\\"dependentSchemas\\\" and \\\"dependentRequired\\\" in order"
+" to serve their differing semantics.\","
 "\"type\":\"object\","
 "\"additionalProperties\":{\"anyOf\":[{\"$dynamicRef\":\"#meta\"},"
 "{\"$ref\":\"meta/validation#/$defs/stringArray\"}]},"
 "\"deprecated\":true,\"default\":{}},"
-"\"$recursiveAnchor\":{\"$comment\":\"\\\"$recursiveAnchor\\\" has been replaced by \\\"$dynamicAnchor\\\".\","
+"\"$recursiveAnchor\":{\"$comment\":\"\\\"$recursiveAnchor\\\" has been rep"
+"laced by \\\"$dynamicAnchor\\\".\","
 "\"$ref\":\"meta/core#/$defs/anchorString\",\"deprecated\":true},"
-"\"$recursiveRef\":{\"$comment\":\"\\\"$recursiveRef\\\" has been replaced by \\\"$dynamicRef\\\".\","
+"\"$recursiveRef\":{\"$comment\":\"\\\"$recursiveRef\\\" has been replaced "
+"by \\\"$dynamicRef\\\".\","
 "\"$ref\":\"meta/core#/$defs/uriReferenceString\","
 "\"deprecated\":true}}}";
 
 static const char text_2020_12_applicator[] =
 "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
 "\"$id\":\"https://json-schema.org/draft/2020-12/meta/applicator\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/applicator\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/applicator"
+"\":true},"
 "\"$dynamicAnchor\":\"meta\","
 "\"title\":\"Applicator vocabulary meta-schema\",\"type\":[\"object\","
 "\"boolean\"],"
@@ -399,7 +418,8 @@ static const char text_2020_12_applicator[] =
 static const char text_2020_12_content[] =
 "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
 "\"$id\":\"https://json-schema.org/draft/2020-12/meta/content\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/content\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/content\":t"
+"rue},"
 "\"$dynamicAnchor\":\"meta\","
 "\"title\":\"Content vocabulary meta-schema\",\"type\":[\"object\","
 "\"boolean\"],"
@@ -435,7 +455,8 @@ static const char text_2020_12_core[] =
 static const char text_2020_12_format_annotation[] =
 "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
 "\"$id\":\"https://json-schema.org/draft/2020-12/meta/format-annotation\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/format-annotation\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/format-anno"
+"tation\":true},"
 "\"$dynamicAnchor\":\"meta\","
 "\"title\":\"Format vocabulary meta-schema for annotation results\","
 "\"type\":[\"object\",\"boolean\"],"
@@ -444,7 +465,8 @@ static const char text_2020_12_format_annotation[] =
 static const char text_2020_12_meta_data[] =
 "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
 "\"$id\":\"https://json-schema.org/draft/2020-12/meta/meta-data\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/meta-data\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/meta-data\""
+":true},"
 "\"$dynamicAnchor\":\"meta\","
 "\"title\":\"Meta-data vocabulary meta-schema\",\"type\":[\"object\","
 "\"boolean\"],\"properties\":{\"title\":{\"type\":\"string\"},"
@@ -457,7 +479,8 @@ static const char text_2020_12_meta_data[] =
 static const char text_2020_12_unevaluated[] =
 "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
 "\"$id\":\"https://json-schema.org/draft/2020-12/meta/unevaluated\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/unevaluated\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/unevaluated"
+"\":true},"
 "\"$dynamicAnchor\":\"meta\","
 "\"title\":\"Unevaluated applicator vocabulary meta-schema\","
 "\"type\":[\"object\",\"boolean\"],"
@@ -467,7 +490,8 @@ static const char text_2020_12_unevaluated[] =
 static const char text_2020_12_validation[] =
 "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
 "\"$id\":\"https://json-schema.org/draft/2020-12/meta/validation\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/validation\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/validation"
+"\":true},"
 "\"$dynamicAnchor\":\"meta\","
 "\"title\":\"Validation vocabulary meta-schema\",\"type\":[\"object\","
 "\"boolean\"],"
@@ -505,7 +529,8 @@ static const char text_2020_12_validation[] =
 static const char text_2020_12_format_assertion[] =
 "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
 "\"$id\":\"https://json-schema.org/draft/2020-12/meta/format-assertion\","
-"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/format-assertion\":true},"
+"\"$vocabulary\":{\"https://json-schema.org/draft/2020-12/vocab/format-asse"
+"rtion\":true},"
 "\"$dynamicAnchor\":\"meta\","
 "\"title\":\"Format vocabulary meta-schema for assertion results\","
 "\"type\":[\"object\",\"boolean\"],"
@@ -553,8 +578,11 @@ ee_schema_metaschema(const char *uri)
 	for (i = 0; i < lengthof(metaschemas); i++)
 	{
 		if (strcmp(strstr(metaschemas[i].uri, "://"), rest) == 0)
-			return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-													  CStringGetDatum(metaschemas[i].text)));
+		{
+			Datum		text = CStringGetDatum(metaschemas[i].text);
+
+			return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, text));
+		}
 	}
 	return NULL;
 }

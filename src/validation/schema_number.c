@@ -31,7 +31,7 @@
 typedef struct Digits
 {
 	bool		negative;
-	int			weight;			/* of the first digit, in powers of the base */
+	int			weight;			/* of the first digit, power of base */
 	int			scale;			/* decimal digits after the point */
 	int			ndigits;
 	const int16 *digits;

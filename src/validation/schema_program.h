@@ -41,7 +41,7 @@ typedef struct EeName
 	uint32		len;
 } EeName;
 
-/* a bound on numbers: the exact value, and its integer form where it has one */
+/* a bound on numbers, exact and as an integer where it is one */
 typedef enum EeBoundKind
 {
 	EE_BOUND_MINIMUM,

@@ -401,8 +401,7 @@ read_anchors(EeRefs *refs, EePlace *place)
 
 /* The first to take a URI keeps it. */
 static void
-add_target(EeRefs *refs, const char *uri, const char *fragment,
-		   EePlace *place)
+add_target(EeRefs *refs, const char *uri, const char *fragment, EePlace *place)
 {
 	bool		found;
 	TargetEntry *entry;
@@ -572,7 +571,8 @@ follow_pointer(EeRefs *refs, EePlace *root, const char *pointer)
 		{
 			uint32		index = strtoul(token, NULL, 10);
 
-			if (token[0] == '\0' || strspn(token, "0123456789") != out - token ||
+			if (token[0] == '\0' ||
+				strspn(token, "0123456789") != out - token ||
 				!ee_value_element(value, index, &value))
 				return NULL;
 			path = ee_schema_path_index(path, index);

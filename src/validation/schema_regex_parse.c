@@ -313,7 +313,7 @@ parse_escape(Parser *p)
 
 		p->at++;
 		node = make_node(EE_REGEX_BACK_REFERENCE);
-		if (p->at >= p->end || *p->at != '<' || (p->at++, !parse_name(p, name)))
+		if (p->at >= p->end || *p->at++ != '<' || !parse_name(p, name))
 		{
 			fail(p, "reference to a group is not valid");
 			return node;
@@ -505,7 +505,8 @@ parse_char_escape(Parser *p, pg_wchar *c)
 				break;
 			return true;
 		case 'c':
-			if (p->at < p->end && *p->at < 128 && isalpha((unsigned char) *p->at))
+			if (p->at < p->end && *p->at < 128 &&
+				isalpha((unsigned char) *p->at))
 			{
 				*c = *p->at++ % 32;
 				return true;
@@ -546,7 +547,8 @@ parse_char_escape(Parser *p, pg_wchar *c)
 				p->at += 2;
 				low = hex(p, 4);
 				if (low >= 0xDC00 && low <= 0xDFFF)
-					value = 0x10000 + ((value - 0xD800) << 10) + (low - 0xDC00);
+					value = 0x10000 + ((value - 0xD800) << 10) +
+						(low - 0xDC00);
 				else
 					p->at = here;
 			}

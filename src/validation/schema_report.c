@@ -53,10 +53,10 @@ static void report_unevaluated(EeReport *r, const EeNode *node,
 							   const EeHere *here, EeTrack *track);
 static void report_group(EeReport *r, const EeGroup *group, const EeHere *here,
 						 EeTrack *track);
-static void report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
-						  EeTrack *track);
-static int	closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
-						   List **violations);
+static void report_choice(EeReport *r, const EeGroup *group,
+						  const EeHere *here, EeTrack *track);
+static int	closest_branch(EeReport *r, const EeGroup *group,
+						   const EeHere *here, List **violations);
 static int	distance(const List *violations, const EeHere *here);
 static void report_child(EeReport *r, const EeEdge *edge, const EeHere *here,
 						 const EePath *instance, EeValue value,
@@ -64,9 +64,11 @@ static void report_child(EeReport *r, const EeEdge *edge, const EeHere *here,
 static void report_item(EeReport *r, const EeEdge *edge, const EeHere *here,
 						uint32 index, EeValue value, const char *keyword,
 						int position);
-static void report_refused(EeReport *r, const EeHere *here, const char *keyword);
-static void report_in_place(EeReport *r, const EeEdge *edge, const EeHere *here,
-							const char *keyword, int index, EeTrack *track);
+static void report_refused(EeReport *r, const EeHere *here,
+						   const char *keyword);
+static void report_in_place(EeReport *r, const EeEdge *edge,
+							const EeHere *here, const char *keyword, int index,
+							EeTrack *track);
 
 /*
  * Every violation of an instance, EeViolation in the current context; NIL if
@@ -122,7 +124,8 @@ report_node(EeReport *r, EeNodeId id, const EeHere *here, EeTrack *track)
 }
 
 static void
-report_rules(EeReport *r, const EeNode *node, const EeHere *here, EeTrack *track)
+report_rules(EeReport *r, const EeNode *node, const EeHere *here,
+			 EeTrack *track)
 {
 	EeValue		v = here->v;
 	int			i;
@@ -131,11 +134,13 @@ report_rules(EeReport *r, const EeNode *node, const EeHere *here, EeTrack *track
 		ee_schema_report_type(r, node, here);
 	if (node->enumeration != NULL &&
 		!ee_schema_check_enum(node->enumeration, v))
-		ee_schema_violation_add(r, here, "enum", node->enumeration->text, ee_schema_violation_found(v),
-			"must be one of the listed values");
+		ee_schema_violation_add(r, here, "enum", node->enumeration->text,
+								ee_schema_violation_found(v),
+								"must be one of the listed values");
 	if (node->constant != NULL && !ee_schema_check_enum(node->constant, v))
-		ee_schema_violation_add(r, here, "const", node->constant->text, ee_schema_violation_found(v),
-			"must be the given value");
+		ee_schema_violation_add(r, here, "const", node->constant->text,
+								ee_schema_violation_found(v),
+								"must be the given value");
 	if (v.type == EE_IS_NUMBER && node->number != NULL)
 		ee_schema_report_number(r, node->number, here);
 	else if (v.type == EE_IS_STRING && node->string != NULL)
@@ -274,9 +279,12 @@ report_missing(EeReport *r, const EeObjectRules *rules, const EeHere *here)
 
 		if (property->required &&
 			!ee_value_get(here->v, property->name, property->len, NULL))
-			ee_schema_violation_add(r, here, "required", ee_schema_violation_quote(property->name, property->len),
-				NULL, "property %s is required",
-				ee_schema_violation_quote(property->name, property->len));
+			ee_schema_violation_add(r, here, "required",
+									ee_schema_violation_quote(property->name,
+															  property->len),
+									NULL, "property %s is required",
+									ee_schema_violation_quote(property->name,
+															  property->len));
 	}
 }
 
@@ -337,9 +345,11 @@ report_property(EeReport *r, const EeObjectRules *rules, const EeHere *here,
 	{
 		EeHere		there = {value, &instance, here->keyword};
 
-		ee_schema_violation_add(r, &there, "additionalProperties", NULL, ee_schema_violation_quote(key, len),
-			"property %s is not allowed%s", ee_schema_violation_quote(key, len),
-			ee_schema_violation_similar(rules, key, len));
+		ee_schema_violation_add(r, &there, "additionalProperties", NULL,
+								ee_schema_violation_quote(key, len),
+								"property %s is not allowed%s",
+								ee_schema_violation_quote(key, len),
+								ee_schema_violation_similar(rules, key, len));
 	}
 	else
 		report_child(r, &rules->additional, here, &instance, value,
@@ -349,8 +359,8 @@ report_property(EeReport *r, const EeObjectRules *rules, const EeHere *here,
 
 /* dependencies  [draft 7, 6.5.7], dependentRequired, dependentSchemas */
 static void
-report_dependencies(EeReport *r, const EeObjectRules *rules, const EeHere *here,
-					EeTrack *track)
+report_dependencies(EeReport *r, const EeObjectRules *rules,
+					const EeHere *here, EeTrack *track)
 {
 	int			i,
 				j;
@@ -423,11 +433,14 @@ report_unevaluated(EeReport *r, const EeNode *node, const EeHere *here,
 						 array ? "unevaluatedItems" : "unevaluatedProperties",
 						 NULL, 0);
 		else if (array)
-			ee_schema_violation_add(r, &there, "unevaluatedItems", NULL, ee_schema_violation_found(value),
-				"item %u is not allowed", i);
+			ee_schema_violation_add(r, &there, "unevaluatedItems", NULL,
+									ee_schema_violation_found(value),
+									"item %u is not allowed", i);
 		else
-			ee_schema_violation_add(r, &there, "unevaluatedProperties", NULL, ee_schema_violation_quote(key, len),
-				"property %s is not allowed", ee_schema_violation_quote(key, len));
+			ee_schema_violation_add(r, &there, "unevaluatedProperties", NULL,
+									ee_schema_violation_quote(key, len),
+									"property %s is not allowed",
+									ee_schema_violation_quote(key, len));
 	}
 	ee_track_all(track);
 }
@@ -462,8 +475,9 @@ report_group(EeReport *r, const EeGroup *group, const EeHere *here,
 		case EE_GROUP_NOT:
 			if (ee_schema_eval_node(r->program, group->edges[0].fast, here->v,
 									r->scope, NULL))
-				ee_schema_violation_add(r, here, "not", NULL, ee_schema_violation_found(here->v),
-					"must not match the schema");
+				ee_schema_violation_add(r, here, "not", NULL,
+										ee_schema_violation_found(here->v),
+										"must not match the schema");
 			break;
 		case EE_GROUP_IF:
 			if (ee_schema_eval_node(r->program, group->edges[0].fast, here->v,
@@ -503,21 +517,25 @@ report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
 		return;
 	if (n > 1)
 	{
-		ee_schema_violation_add(r, here, "oneOf", "exactly one matching schema",
-			psprintf("oneOf/%d and oneOf/%d", matches[0], matches[1]),
-			"must match exactly one of the schemas, matches oneOf/%d and oneOf/%d",
-			matches[0], matches[1]);
+		ee_schema_violation_add(r, here, "oneOf",
+								"exactly one matching schema",
+								psprintf("oneOf/%d and oneOf/%d", matches[0],
+										 matches[1]),
+								"must match exactly one of the schemas, matches oneOf/%d and oneOf/%d",
+								matches[0], matches[1]);
 		return;
 	}
 	best = closest_branch(r, group, here, &violations);
-	ee_schema_violation_add(r, here, group->keyword,
-		one ? "exactly one matching schema" : "at least one matching schema",
-		ee_schema_violation_found(here->v), "must match %s of the schemas, closest is %s/%d",
-		one ? "exactly one" : "at least one", group->keyword, best);
+	ee_schema_violation_add(r, here, group->keyword, one ?
+							"exactly one matching schema" :
+							"at least one matching schema",
+							ee_schema_violation_found(here->v),
+							"must match %s of the schemas, closest is %s/%d",
+							one ? "exactly one" : "at least one",
+							group->keyword, best);
 	if (!ee_schema_violation_full(r))
-		r->violations = list_concat(r->violations,
-									list_truncate(violations,
-												  r->max - list_length(r->violations)));
+		r->violations = list_concat(r->violations, list_truncate(violations,
+																 r->max - list_length(r->violations)));
 }
 
 /* The branch whose failure says most, and its violations. */
@@ -621,7 +639,9 @@ report_refused(EeReport *r, const EeHere *here, const char *keyword)
 {
 	EeViolation *violation;
 
-	ee_schema_violation_add(r, here, keyword, NULL, ee_schema_violation_found(here->v), "no value is allowed");
+	ee_schema_violation_add(r, here, keyword, NULL,
+							ee_schema_violation_found(here->v),
+							"no value is allowed");
 	violation = llast(r->violations);
 	violation->keyword_path = ee_schema_path_text(here->keyword);
 	violation->keyword = "false";
@@ -634,7 +654,8 @@ report_in_place(EeReport *r, const EeEdge *edge, const EeHere *here,
 {
 	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
 	EePath		below = {&path, NULL, 0, index};
-	EeHere		there = {here->v, here->instance, index >= 0 ? &below : &path};
+	EeHere		there = {here->v, here->instance,
+	index >= 0 ? &below : &path};
 
 	report_node(r, edge->node, &there, track);
 }

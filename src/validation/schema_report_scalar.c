@@ -38,13 +38,15 @@ ee_schema_report_type(EeReport *r, const EeNode *node, const EeHere *here)
 			appendStringInfo(&expected, "%s%s", expected.len ? " or " : "",
 							 names[i].name);
 	}
-	ee_schema_violation_add(r, here, "type", expected.data, ee_value_type_name(here->v),
-		"must be of type %s", expected.data);
+	ee_schema_violation_add(r, here, "type", expected.data,
+							ee_value_type_name(here->v), "must be of type %s",
+							expected.data);
 }
 
 /* [Validation 2020-12, 6.2] */
 void
-ee_schema_report_number(EeReport *r, const EeNumberRules *rules, const EeHere *here)
+ee_schema_report_number(EeReport *r, const EeNumberRules *rules,
+						const EeHere *here)
 {
 	static const char *const texts[] = {
 		[EE_BOUND_MINIMUM] = "at least",
@@ -67,14 +69,16 @@ ee_schema_report_number(EeReport *r, const EeNumberRules *rules, const EeHere *h
 			continue;
 		text = psprintf("%s %s", texts[bound->kind],
 						ee_schema_violation_found(limit));
-		ee_schema_violation_add(r, here, bound->keyword, text, ee_schema_violation_found(here->v),
-			"must be %s", text);
+		ee_schema_violation_add(r, here, bound->keyword, text,
+								ee_schema_violation_found(here->v),
+								"must be %s", text);
 	}
 }
 
 /* [Validation 2020-12, 6.3, 7.3; draft 7, 8] */
 void
-ee_schema_report_string(EeReport *r, const EeStringRules *rules, const EeHere *here)
+ee_schema_report_string(EeReport *r, const EeStringRules *rules,
+						const EeHere *here)
 {
 	EeValue		v = here->v;
 
@@ -82,22 +86,28 @@ ee_schema_report_string(EeReport *r, const EeStringRules *rules, const EeHere *h
 	{
 		uint32		n = ee_schema_check_characters(v);
 		bool		below = n < rules->min_length;
-		char	   *text = ee_schema_violation_count(below ? "at least " : "at most ",
-													 below ? rules->min_length :
-													 rules->max_length,
-													 "character", "characters");
+		char	   *text;
 
-		ee_schema_violation_add(r, here, below ? "minLength" : "maxLength", text,
-			ee_schema_violation_count("", n, "character",
-														"characters"), "must have %s", text);
+		text = ee_schema_violation_count(below ? "at least " : "at most ",
+										 below ? rules->min_length :
+										 rules->max_length,
+										 "character", "characters");
+		ee_schema_violation_add(r, here, below ? "minLength" : "maxLength",
+								text, ee_schema_violation_count("", n,
+																"character",
+																"characters"),
+								"must have %s", text);
 	}
 	if (rules->pattern != NULL &&
 		!ee_schema_regex_match(rules->pattern, v.data, v.len))
-		ee_schema_violation_add(r, here, "pattern", ee_schema_regex_source(rules->pattern),
-			ee_schema_violation_found(v), "must match the pattern");
+		ee_schema_violation_add(r, here, "pattern",
+								ee_schema_regex_source(rules->pattern),
+								ee_schema_violation_found(v),
+								"must match the pattern");
 	if (rules->format != NULL && !rules->format(v.data, v.len))
-		ee_schema_violation_add(r, here, "format", rules->format_name, ee_schema_violation_found(v),
-			"must be a valid %s", rules->format_name);
+		ee_schema_violation_add(r, here, "format", rules->format_name,
+								ee_schema_violation_found(v),
+								"must be a valid %s", rules->format_name);
 	if ((rules->content_encoding || rules->content_media_type) &&
 		!ee_schema_check_content(rules, v))
 	{
@@ -106,9 +116,13 @@ ee_schema_report_string(EeReport *r, const EeStringRules *rules, const EeHere *h
 
 		encoding.content_media_type = NULL;
 		encoded = ee_schema_check_content(&encoding, v);
-		ee_schema_violation_add(r, here, encoded ? "contentMediaType" : "contentEncoding",
-			encoded ? rules->content_media_type : rules->content_encoding,
-			ee_schema_violation_found(v), "must be valid %s",
-			encoded ? rules->content_media_type : rules->content_encoding);
+		ee_schema_violation_add(r, here, encoded ? "contentMediaType" :
+								"contentEncoding", encoded ?
+								rules->content_media_type :
+								rules->content_encoding,
+								ee_schema_violation_found(v),
+								"must be valid %s", encoded ?
+								rules->content_media_type :
+								rules->content_encoding);
 	}
 }

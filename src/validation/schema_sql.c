@@ -157,10 +157,9 @@ dialect_argument(FunctionCallInfo fcinfo, int n)
 		return dialect;
 	name = text_to_cstring(PG_GETARG_TEXT_PP(n));
 	if (!ee_schema_dialect_of_name(name, &dialect))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown dialect of JSON Schema: \"%s\"", name),
-				 errhint("Dialects are draft4, draft6, draft7, 2019-09 and 2020-12.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown dialect of JSON Schema: \"%s\"", name),
+						errhint("Dialects are draft4, draft6, draft7, 2019-09, 2020-12.")));
 	pfree(name);
 	return dialect;
 }
@@ -274,7 +273,8 @@ return_violations(FunctionCallInfo fcinfo, List *violations)
 			nulls[i] = texts[i] == NULL;
 			values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(texts[i]);
 		}
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
+							 nulls);
 	}
 }
 

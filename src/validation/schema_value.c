@@ -185,6 +185,8 @@ ee_value_hash(EeValue v)
 {
 	uint32		hash = v.type;
 	uint32		n;
+	uint32		len;
+	const char *key;
 	EeWalk		walk;
 
 	check_stack_depth();
@@ -197,17 +199,16 @@ ee_value_hash(EeValue v)
 		case EE_IS_ARRAY:
 			ee_walk_array(&walk, v);
 			for (n = EE_VALUE_COUNT(v); n > 0; n--)
-				hash = hash_combine(hash, ee_value_hash(ee_walk_element(&walk)));
+				hash = hash_combine(hash,
+									ee_value_hash(ee_walk_element(&walk)));
 			return hash;
 		case EE_IS_OBJECT:
 			ee_walk_object(&walk, v);
 			for (n = EE_VALUE_COUNT(v); n > 0; n--)
 			{
-				uint32		len;
-				const char *key = ee_walk_key(&walk, &len);
-
+				key = ee_walk_key(&walk, &len);
 				hash = hash_combine(hash,
-									hash_bytes((const unsigned char *) key, len));
+									hash_bytes((const uint8 *) key, len));
 				hash = hash_combine(hash, ee_value_hash(ee_walk_value(&walk)));
 			}
 			return hash;
@@ -389,8 +390,9 @@ ee_value_text(EeValue v, int max_bytes)
 			}
 		case EE_IS_NUMBER:
 			{
+				Datum		num = NumericGetDatum(EE_VALUE_NUMERIC(v));
 				char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
-																	   NumericGetDatum(EE_VALUE_NUMERIC(v))));
+																	   num));
 				int			len = strlen(text);
 
 				appendBinaryStringInfo(&buf, text, Min(len, max_bytes));

@@ -20,8 +20,9 @@ ee_schema_violation_full(const EeReport *r)
 
 /* Adds a violation of a keyword; expected and found may be NULL. */
 void
-ee_schema_violation_add(EeReport *r, const EeHere *here, const char *keyword, const char *expected,
-	const char *found, const char *fmt,...)
+ee_schema_violation_add(EeReport *r, const EeHere *here, const char *keyword,
+						const char *expected, const char *found,
+						const char *fmt,...)
 {
 	EeViolation *violation;
 	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
@@ -77,7 +78,8 @@ ee_schema_violation_found(EeValue v)
 
 /* A property with a name like it, as the end of a sentence; or "". */
 char *
-ee_schema_violation_similar(const EeObjectRules *rules, const char *key, uint32 len)
+ee_schema_violation_similar(const EeObjectRules *rules, const char *key,
+							uint32 len)
 {
 	const EeProperty *best = NULL;
 	int			best_edits = Min(SIMILAR_EDITS, (int) len / 2);
@@ -103,5 +105,6 @@ ee_schema_violation_similar(const EeObjectRules *rules, const char *key, uint32 
 	}
 	if (best == NULL)
 		return "";
-	return psprintf("; did you mean %s?", ee_schema_violation_quote(best->name, best->len));
+	return psprintf("; did you mean %s?", ee_schema_violation_quote(best->name,
+																	best->len));
 }

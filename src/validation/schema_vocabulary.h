@@ -36,7 +36,7 @@ typedef enum EeKeywordShape
 	EE_SHAPE_ARRAY,				/* an array of schemas */
 	EE_SHAPE_SCHEMA_OR_ARRAY,	/* items before 2020-12 */
 	EE_SHAPE_MAP,				/* an object whose values are schemas */
-	EE_SHAPE_MAP_OR_NAMES,		/* dependencies: schemas, or arrays of names */
+	EE_SHAPE_MAP_OR_NAMES,		/* dependencies: schemas or arrays */
 } EeKeywordShape;
 
 typedef enum EeKeyword
