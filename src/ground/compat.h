@@ -51,7 +51,10 @@ extern PGDLLEXPORT void _PG_init(void);
 #if PG_VERSION_NUM >= 160000
 #define ee_proc_aclcheck(oid, role) \
 	object_aclcheck(ProcedureRelationId, oid, role, ACL_EXECUTE)
+#define ee_owns_database(oid, role) \
+	object_ownercheck(DatabaseRelationId, oid, role)
 #else
+#define ee_owns_database(oid, role) pg_database_ownercheck(oid, role)
 #define ee_proc_aclcheck(oid, role) pg_proc_aclcheck(oid, role, ACL_EXECUTE)
 #endif
 

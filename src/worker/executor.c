@@ -33,6 +33,7 @@
 #include "registry/registry_cache.h"
 #include "routing/subscription.h"
 #include "worker/executor.h"
+#include "worker/log_watch.h"
 #include "worker/worker_main.h"
 
 static EeWorkerSlot *slot;
@@ -94,7 +95,8 @@ ee_executor_main(Datum arg)
 			if (TimestampDifferenceExceeds(polled_at, now,
 										   ee_config_delivery_poll_interval))
 			{
-				mark_all_behind();
+				if (ee_log_watch_any())
+					mark_all_behind();
 				polled_at = now;
 			}
 			pg_atomic_write_u64(&slot->busy_since, now);

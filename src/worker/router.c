@@ -26,8 +26,8 @@
 #include "operations/maintenance.h"
 #include "registry/registry_cache.h"
 #include "routing/subscription.h"
-#include "store/log_position.h"
 #include "store/milestone.h"
+#include "worker/log_watch.h"
 #include "worker/router.h"
 #include "worker/worker_main.h"
 
@@ -55,8 +55,6 @@ static MemoryContext roles_context = NULL;
 static List *roles = NIL;
 static uint64 subscriptions_generation = 0;
 static uint64 registry_generation = 0;
-static MemoryContext position_context = NULL;
-static EeLogPosition *last_position = NULL;
 static bool warned_slots = false;
 
 static void check_version(void);
@@ -324,41 +322,13 @@ note_news(void)
 	}
 }
 
-/*
- * Has a transaction committed of which nobody told, COMMIT PREPARED that is?
- * Then whoever sleeps is woken to look.
- */
+/* Something that nobody told of: whoever sleeps is woken to look. */
 static void
 poll_log(void)
 {
-	EeLogPosition *position;
-	MemoryContext context;
-	MemoryContext old;
-	bool		news = false;
 	ListCell   *lc;
 
-	ee_worker_begin();
-	position = ee_log_position_current();
-	if (last_position != NULL)
-	{
-		int			n_late;
-		uint64	   *late = ee_log_position_late(last_position, position,
-												&n_late);
-
-		news = n_late > 0 && ee_milestone_published(late, n_late);
-	}
-	context = AllocSetContextCreate(TopMemoryContext, "event_engine position",
-									ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(context);
-	last_position = palloc(sizeof(EeLogPosition));
-	ee_log_position_copy(last_position, position);
-	MemoryContextSwitchTo(old);
-	if (position_context != NULL)
-		MemoryContextDelete(position_context);
-	position_context = context;
-	ee_worker_commit();
-
-	if (news)
+	if (ee_log_watch_late())
 		foreach(lc, roles)
 			((Role *) lfirst(lc))->wanted = true;
 }

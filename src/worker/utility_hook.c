@@ -9,11 +9,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 
+#include "ground/compat.h"
 #include "ground/shared.h"
 #include "worker/utility_hook.h"
 
@@ -45,7 +49,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		database_of(pstmt->utilityStmt) : NULL;
 	Oid			dbid = name ? get_database_oid(name, true) : InvalidOid;
 
-	if (!OidIsValid(dbid))
+	/* who may not do it will be told so, and does not end our workers */
+	if (!OidIsValid(dbid) || !ee_owns_database(dbid, GetUserId()))
 	{
 		next(pstmt, query, read_only_tree, context, params, env, dest,
 			 completion);
