@@ -1,14 +1,20 @@
-\echo '   tally was called with batches of github.#; the five most frequent:'
+\echo '   tally, called with batches of github.#; the five most frequent:'
 \echo
-SELECT pattern, events, sum(events) OVER () AS of_all
-FROM (SELECT * FROM demo.tally) AS t ORDER BY events DESC, pattern LIMIT 5;
+SELECT pattern, events, of_all FROM (SELECT *, sum(events) OVER () AS of_all FROM demo.tally) AS t
+ORDER BY events DESC, pattern LIMIT 5;
 
-\echo '   pull-requests was called with each event of three patterns:'
+\echo '   pull-requests, called with one event of three patterns at a time:'
 \echo
-SELECT repository, number, left(title, 32) AS title, cardinality(actions) AS events, reviews, comments,
-	actions[1] || COALESCE(' ... ' || CASE WHEN cardinality(actions) > 1 THEN actions[cardinality(actions)] END, '') AS actions
-FROM demo.pull_requests ORDER BY cardinality(actions) DESC, repository, number LIMIT 6;
+SELECT event, sum(times) AS events, regexp_replace(string_agg(action || ' ' || times, ', ' ORDER BY times DESC, action), '^(.{60}\w*).*', '\1 ...') AS actions
+FROM demo.pull_request_activity GROUP BY event ORDER BY event;
 
-\echo '   triage was called with envelopes of issues opened:'
+\echo '   failures, called with envelopes that pass its SQL/JSON path:'
 \echo
-SELECT number, left(title, 50) AS title, opened_by FROM demo.triage ORDER BY number;
+TABLE demo.failures ORDER BY failed_at;
+
+\echo '   stars, whose function cannot digest a star that is taken away:'
+\echo
+SELECT 'stored' AS outcome, NULL AS attempts, repository AS what FROM demo.stars
+UNION ALL
+SELECT 'dead letter', retry_count, error_message FROM event_engine.event_dead_letters WHERE subscriber = 'stars'
+ORDER BY 1 DESC;

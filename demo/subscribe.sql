@@ -1,22 +1,12 @@
 -- A function that is called with one event.
-CREATE TABLE demo.pull_requests (
-	repository text, number int, title text, actions text[] NOT NULL DEFAULT '{}',
-	reviews int NOT NULL DEFAULT 0, comments int NOT NULL DEFAULT 0,
-	PRIMARY KEY (repository, number));
+CREATE TABLE demo.pull_request_activity (
+	event text, action text, times int NOT NULL, latest_by text, PRIMARY KEY (event, action));
 
 CREATE FUNCTION demo.on_pull_request(event event_engine.event) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO demo.pull_requests AS p (repository, number, title, actions, reviews, comments)
-	VALUES (
-		event.payload #>> '{repository,full_name}',
-		(event.payload #>> '{pull_request,number}')::int,
-		event.payload #>> '{pull_request,title}',
-		ARRAY[event.payload ->> 'action'],
-		(event.pattern = 'github.pull_request_review')::int,
-		(event.pattern = 'github.pull_request_review_comment')::int)
-	ON CONFLICT (repository, number) DO UPDATE
-		SET actions = p.actions || excluded.actions,
-			reviews = p.reviews + excluded.reviews,
-			comments = p.comments + excluded.comments
+	INSERT INTO demo.pull_request_activity AS a
+	VALUES (event.pattern, event.payload ->> 'action', 1, event.payload #>> '{sender,login}')
+	ON CONFLICT ON CONSTRAINT pull_request_activity_pkey
+		DO UPDATE SET times = a.times + 1, latest_by = excluded.latest_by
 $$;
 
 -- One that is called with a batch.
@@ -28,15 +18,17 @@ CREATE FUNCTION demo.on_batch(events event_engine.event[]) RETURNS void LANGUAGE
 	ON CONFLICT (pattern) DO UPDATE SET events = t.events + excluded.events
 $$;
 
--- One that is called with the envelope, and one that fails for some events.
-CREATE TABLE demo.triage (number int, title text, opened_by text);
+-- One that is called with the envelope.
+CREATE TABLE demo.failures (repository text, event text, name text, failed_at timestamptz);
 
-CREATE FUNCTION demo.on_issue(envelope jsonb) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO demo.triage
-	SELECT i.number, i.title, i.user ->> 'login'
-	FROM jsonb_to_record(envelope #> '{payload,issue}') AS i (number int, title text, "user" jsonb)
+CREATE FUNCTION demo.on_failure(envelope jsonb) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO demo.failures
+	SELECT envelope #>> '{payload,repository,full_name}', envelope ->> 'pattern', job ->> 'name',
+		(job ->> 'completed_at')::timestamptz
+	FROM jsonb_path_query(envelope, '$.payload.* ? (@.conclusion == "failure")') AS job
 $$;
 
+-- And one that fails for some events, namely when a star is taken away.
 CREATE TABLE demo.stars (repository text, starred_at timestamptz NOT NULL);
 
 CREATE FUNCTION demo.on_star(event event_engine.event) RETURNS void LANGUAGE sql AS $$
@@ -49,8 +41,8 @@ SELECT event_engine.subscribe('pull-requests',
 	'{github.pull_request, github.pull_request_review, github.pull_request_review_comment}',
 	handler => 'demo.on_pull_request');
 SELECT event_engine.subscribe('tally', '{github.#}', handler => 'demo.on_batch');
-SELECT event_engine.subscribe('triage', '{github.issues}', handler => 'demo.on_issue',
-	filter => '$.payload.action == "opened" && $.payload.issue.state == "open"');
+SELECT event_engine.subscribe('failures', '{github.check_run, github.workflow_job, github.workflow_run}',
+	handler => 'demo.on_failure', filter => '$.payload.*.conclusion == "failure"');
 SELECT event_engine.subscribe('stars', '{github.star}', handler => 'demo.on_star',
 	options => '{"max_attempts": 2, "backoff_ms": 50}');
 SELECT event_engine.subscribe('ci-dashboard',

@@ -1,3 +1,4 @@
+CREATE VIEW event_engine.stat_subscriptions AS SELECT s.subscriber, s.kind, c.delivered, c.failed, c.dead FROM event_engine.subscriptions s JOIN LATERAL (SELECT * FROM (SELECT * FROM event_engine.subscription_cursors UNION ALL SELECT * FROM event_engine.subscription_cursor_moves) x WHERE subscription_number = s.number ORDER BY move DESC LIMIT 1) c ON true;
 -- Waits until everybody who is pushed to has been served: a condition, no time.
 CREATE PROCEDURE demo.wait() LANGUAGE plpgsql AS $$
 DECLARE
@@ -9,7 +10,7 @@ BEGIN
 		FROM (
 			SELECT s.subscriber, t.delivered + t.dead AS served,
 				(SELECT count(*) FROM event_engine.events AS e
-				WHERE event_engine.event_matches(e::event_engine.event, s.match, s.filter_path, s.filters)) AS wanted
+				WHERE event_engine.event_matches(ROW(e.*)::event_engine.event, s.match, s.filter_path, s.filters)) AS wanted
 			FROM event_engine.subscriptions AS s
 			JOIN event_engine.stat_subscriptions AS t USING (subscriber)
 			WHERE s.kind <> 'pull') AS x
