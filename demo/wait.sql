@@ -1,4 +1,3 @@
-CREATE VIEW event_engine.stat_subscriptions AS SELECT s.subscriber, s.kind, c.delivered, c.failed, c.dead FROM event_engine.subscriptions s JOIN LATERAL (SELECT * FROM (SELECT * FROM event_engine.subscription_cursors UNION ALL SELECT * FROM event_engine.subscription_cursor_moves) x WHERE subscription_number = s.number ORDER BY move DESC LIMIT 1) c ON true;
 -- Waits until everybody who is pushed to has been served: a condition, no time.
 CREATE PROCEDURE demo.wait() LANGUAGE plpgsql AS $$
 DECLARE
