@@ -65,7 +65,7 @@ compile_type(EeDraft *draft, const char *keyword, EeValue value)
 		if (i == lengthof(known))
 		{
 			ee_schema_draft_problem(draft, keyword,
-									"must name a type, or several in an array");
+									"must be the name of a type, or an array of them");
 			return;
 		}
 		types |= known[i].types;

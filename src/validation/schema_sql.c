@@ -10,6 +10,7 @@
 
 #include "ground/errors.h"
 #include "funcapi.h"
+#include "nodes/primnodes.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -40,6 +41,7 @@ typedef struct CallSite
 } CallSite;
 
 static const EeSchema *program_of_call(FunctionCallInfo fcinfo);
+static bool is_constant(FmgrInfo *flinfo, int n);
 static bool is_stored(const CallSite *site, Datum schema, EeDialect dialect);
 static void store(CallSite *site, Datum schema, EeDialect dialect);
 static void release_site(void *arg);
@@ -87,8 +89,7 @@ program_of_call(FunctionCallInfo fcinfo)
 	{
 		cached = ee_schema_cache_get(schema, dialect);
 		site = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(CallSite));
-		site->constant = get_fn_expr_arg_stable(flinfo, 0) &&
-			get_fn_expr_arg_stable(flinfo, 2);
+		site->constant = is_constant(flinfo, 0) && is_constant(flinfo, 2);
 		site->cached = cached;
 		site->context = flinfo->fn_mcxt;
 		ee_schema_cache_pin(cached);
@@ -108,6 +109,19 @@ program_of_call(FunctionCallInfo fcinfo)
 		store(site, PG_GETARG_DATUM(0), dialect);
 	PG_FREE_IF_COPY(schema, 0);
 	return ee_schema_cache_program(site->cached);
+}
+
+/*
+ * Is the argument written as a constant?  A parameter will not do: PL/pgSQL
+ * keeps a call site while its variables change.
+ */
+static bool
+is_constant(FmgrInfo *flinfo, int n)
+{
+	Node	   *expr = flinfo->fn_expr;
+
+	return expr != NULL && IsA(expr, FuncExpr) &&
+		IsA(list_nth(((FuncExpr *) expr)->args, n), Const);
 }
 
 /*

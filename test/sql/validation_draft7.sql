@@ -72,6 +72,16 @@ SELECT jsonschema_is_valid(NULL, '1') AS no_schema, jsonschema_is_valid('{}', NU
 	(SELECT count(*) FROM jsonschema_errors('{}', NULL)) AS errors;
 SELECT jsonschema_is_valid('{}', '1', 'draft3');
 
+-- a call site that lives on while its schema changes
+DO $$
+DECLARE
+	s jsonb;
+BEGIN
+	FOREACH s IN ARRAY ARRAY['{"type": "null"}', '{}', '{"type": "null"}', 'true', '{"type": "string"}']::jsonb[] LOOP
+		RAISE NOTICE '% %', s, event_engine.jsonschema_is_valid(s, '1');
+	END LOOP;
+END $$;
+
 -- in a check constraint
 CREATE TEMP TABLE invoice (doc jsonb CHECK (jsonschema_is_valid(
 	'{"type": "object", "required": ["amount"], "properties": {"amount": {"type": "number", "exclusiveMinimum": 0}}}', doc)));
