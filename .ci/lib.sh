@@ -23,13 +23,14 @@ now_ms() { local us=${EPOCHREALTIME/[.,]/}; echo $((us / 1000)); }
 took() { local ms=$(($(now_ms) - $1)); printf '%d.%d s' $((ms / 1000)) $((ms % 1000 / 100)); }
 
 # step NAME LOGFILE COMMAND...: one line that says what, and how long it took.
-# A command that fails shows the end of what it printed.
+# A command that fails shows the end of what it printed.  (In a subshell, so that
+# a trap of ours does not write into the log.)
 step() {
 	local name=$1 log=$2 start rc=0
 	shift 2
 	start=$(now_ms)
 	printf '   %-34s ' "$name ..."
-	"$@" >"$log" 2>&1 || rc=$?
+	("$@") >"$log" 2>&1 || rc=$?
 	if [ "$rc" -eq 0 ]; then
 		printf 'ok      %s\n' "$(took "$start")"
 	else

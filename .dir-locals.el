@@ -1,0 +1,11 @@
+;; As PostgreSQL's own: see src/tools/editors there.
+((c-mode . ((c-basic-offset . 4)
+            (c-file-style . "bsd")
+            (fill-column . 78)
+            (indent-tabs-mode . t)
+            (tab-width . 4)))
+ (sql-mode . ((indent-tabs-mode . t)
+              (tab-width . 4)))
+ (perl-mode . ((perl-indent-level . 4)
+               (indent-tabs-mode . t)
+               (tab-width . 4))))
