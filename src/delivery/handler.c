@@ -33,6 +33,7 @@
 #include "ground/extension.h"
 
 static volatile sig_atomic_t timed_out = false;
+static bool running = false;
 
 static Oid	lookup(const char *signature);
 static void invoke(EeHandler *handler, Datum argument);
@@ -148,9 +149,25 @@ invoke(EeHandler *handler, Datum argument)
 							 DEFAULT_COLLATION_OID, NULL, NULL);
 	fcinfo->args[0].value = argument;
 	fcinfo->args[0].isnull = false;
+	running = true;
 	(void) FunctionCallInvoke(fcinfo);
+	running = false;
 	/* the next call sees what this one has done */
 	CommandCounterIncrement();
+}
+
+bool
+ee_handler_running(void)
+{
+	return running;
+}
+
+void
+ee_handler_reset(void)
+{
+	running = false;
+	ee_causation_clear();
+	ee_handler_timeout_stop();
 }
 
 /* ---------------------------------------------------------------- timeouts */

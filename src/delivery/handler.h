@@ -38,6 +38,12 @@ extern Datum ee_handler_event_datum(TupleTableSlot *slot);
 extern void ee_handler_call(EeHandler *handler, Datum event);
 extern void ee_handler_call_batch(EeHandler *handler, Datum *events, int n);
 
+/* Is a handler running in this process? */
+extern bool ee_handler_running(void);
+
+/* After an error: none is. */
+extern void ee_handler_reset(void);
+
 /* A time limit for what follows; 0: none. */
 extern void ee_handler_timeout_start(int timeout_ms);
 extern void ee_handler_timeout_stop(void);

@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "delivery/broken.h"
 #include "delivery/handler.h"
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
@@ -141,7 +142,11 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 	{
 		run_batch(delivery, unit, batch_limit(delivery, max), progress);
 		ee_debug_point("delivery_before_commit");
+		/* deferred triggers are the handler's work as well */
+		if (!unit->in_session)
+			ee_handler_timeout_start(delivery->subscription->timeout_ms);
 		unit->commit();
+		ee_handler_timeout_stop();
 	}
 	PG_CATCH();
 	{
@@ -389,29 +394,11 @@ put_off(EeDelivery *delivery, TupleTableSlot *slot)
 static void
 give_up(EeDelivery *delivery, const EeUnit *unit, ErrorData *error)
 {
-	static EePlan update =
-		EE_PLAN("UPDATE event_engine.subscriptions SET status = 'broken', "
-				"status_reason = $2, updated_at = pg_catalog.clock_timestamp() "
-				"WHERE number = $1 AND status = 'active'", "int4", "text");
-	EePlanFrame frame;
-	EeIdentity	saved;
-	Datum		values[2];
-
 	if (error->sqlerrcode != EE_ERRCODE_INVALID_HANDLER &&
 		error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
 		ReThrowError(error);
-	ereport(LOG,
-			(errmsg("subscription \"%s\" is broken: %s",
-					delivery->subscription->subscriber, error->message),
-			 errhint("Mend it, then call event_engine.resume_subscription().")));
 	unit->begin();
-	ee_identity_engine(&saved);
-	ee_plan_begin(&frame);
-	values[0] = Int32GetDatum(delivery->subscription->number);
-	values[1] = CStringGetTextDatum(error->message);
-	ee_plan_execute(&update, values, NULL, false, 0);
-	ee_plan_end(&frame);
-	ee_identity_restore(&saved);
+	ee_broken_mark(delivery->subscription, error->message);
 	unit->commit();
 }
 

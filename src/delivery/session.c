@@ -95,6 +95,11 @@ ee_sql_process_batch(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_events must be at least 1")));
+	if (ee_handler_running())
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_SUBSCRIPTION_BUSY),
+				 errmsg("process_batch cannot be called by a handler"),
+				 errhint("What is waiting is delivered after the handler has ended.")));
 	generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 	PushActiveSnapshot(GetLatestSnapshot());
 	subscriptions = ee_subscription_load_all(InvalidOid);

@@ -14,7 +14,6 @@
 
 #include "delivery/handler.h"
 #include "delivery/unit.h"
-#include "ground/causation.h"
 #include "ground/invalidate.h"
 
 /*
@@ -81,8 +80,7 @@ ee_unit_take_error(EeDelivery *delivery)
 {
 	ErrorData  *error;
 
-	ee_causation_clear();
-	ee_handler_timeout_stop();
+	ee_handler_reset();
 	MemoryContextSwitchTo(delivery->context);
 	error = CopyErrorData();
 	FlushErrorState();

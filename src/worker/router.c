@@ -18,6 +18,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "delivery/broken.h"
 #include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
@@ -217,11 +218,18 @@ read_roles(void)
 	foreach(lc, ee_subscription_load_all(InvalidOid))
 	{
 		EeSubscription *subscription = lfirst(lc);
+		const char *reason;
 		MemoryContext old;
 
 		if (subscription->status != EE_SUBSCRIPTION_ACTIVE ||
 			subscription->kind == EE_SUBSCRIPTION_PULL)
 			continue;
+		reason = ee_broken_owner(subscription);
+		if (reason != NULL)
+		{
+			ee_broken_mark(subscription, reason);
+			continue;
+		}
 		old = MemoryContextSwitchTo(context);
 		add_to_role(subscription, patterns);
 		MemoryContextSwitchTo(old);

@@ -29,10 +29,13 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "ground/compat.h"
 #include "ground/extension.h"
 #include "worker/worker_main.h"
+
+#define STATISTICS_INTERVAL_MS	1000
 
 static void override(const char *name, const char *value);
 static bool lock_extension(void);
@@ -137,6 +140,15 @@ ee_worker_connect(Oid dbid, Oid roleid, const char *name)
 void
 ee_worker_wait(long timeout_ms, EeWait what)
 {
+	static TimestampTz flushed_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* what a commit left unsaid, or autovacuum would not hear of it */
+	if (TimestampDifferenceExceeds(flushed_at, now, STATISTICS_INTERVAL_MS))
+	{
+		pgstat_report_stat(true);
+		flushed_at = now;
+	}
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 timeout_ms, ee_waits_event(what));
