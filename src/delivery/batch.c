@@ -52,6 +52,7 @@ ee_batch_begin(EeDelivery *delivery)
 		at->high = *ee_log_position_current();
 		at->in_range = true;
 		at->seq = 0;
+		batch->fresh = true;
 		if (!has_news(&at->low, &at->high))
 		{
 			batch->exhausted = true;

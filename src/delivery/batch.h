@@ -48,6 +48,7 @@ typedef struct EeBatch
 	Snapshot	snapshot;
 	EeEvent		event;			/* last given, where filters need it */
 	bool		exhausted;		/* the range is read to its end */
+	bool		fresh;			/* its end was the present when the batch began */
 	int			examined;
 } EeBatch;
 
@@ -62,6 +63,16 @@ extern TupleTableSlot *ee_batch_next(EeBatch *batch);
 
 /* Stop reading; the cursor will stand behind the last event given. */
 extern void ee_batch_end(EeBatch *batch);
+
+/*
+ * Is there nothing behind the batch, going by what was visible when it began?
+ * An older range may end where more has been published since.
+ */
+static inline bool
+ee_batch_reached_end(const EeBatch *batch)
+{
+	return batch->exhausted && batch->fresh;
+}
 
 /* After the commit: the cursor is what the batch made it. */
 extern void ee_batch_committed(EeDelivery *delivery, const EeCursor *next);

@@ -263,10 +263,8 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 		batch->next->delivered += progress->round.delivered;
 		ee_debug_point("delivery_before_move");
 		ee_cursor_store(subscription->number, batch->next);
-		delivery->behind = !batch->exhausted;
 	}
-	else
-		delivery->behind = !batch->exhausted;
+	delivery->behind = !ee_batch_reached_end(batch);
 
 	/* the cursor must outlive the transaction */
 	MemoryContextSwitchTo(AllocSetContextCreate(delivery->context,
