@@ -639,6 +639,8 @@ BEGIN
 		WHERE l.subscription_number = old.number;
 	DELETE FROM event_engine.deliveries AS d
 		WHERE d.subscription_number = old.number;
+	DELETE FROM event_engine.delivery_counts AS t
+		WHERE t.subscription_number = old.number;
 	DELETE FROM event_engine.subscription_cursor_moves AS m
 		WHERE m.subscription_number = old.number;
 	DELETE FROM event_engine.subscription_cursors AS c

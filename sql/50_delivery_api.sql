@@ -2,7 +2,7 @@
  * Delivery: what the workers do, callable.
  * ------------------------------------------------------------------------ */
 
-/* Of use to subscribe(), unsubscribe() and receive_events() only. */
+/* Of use to subscribe() and unsubscribe() only. */
 CREATE FUNCTION event_engine.start_cursor(number integer, start text)
 	RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
@@ -16,13 +16,6 @@ CREATE FUNCTION event_engine.lock_subscription(number integer)
 	AS 'MODULE_PATHNAME', 'ee_sql_lock_subscription';
 COMMENT ON FUNCTION event_engine.lock_subscription(integer) IS
 	'Internal: keeps delivery to a subscription out until the transaction ends.';
-
-CREATE FUNCTION event_engine.read_log(number integer, max_events integer)
-	RETURNS SETOF event_engine.event
-	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
-	AS 'MODULE_PATHNAME', 'ee_sql_read_log';
-COMMENT ON FUNCTION event_engine.read_log(integer, integer) IS
-	'Internal: the next events of a subscription; moves its cursor behind them.';
 
 /*
  * process_batch: deliver in this transaction what is waiting for handlers and

@@ -92,42 +92,82 @@ COMMENT ON TABLE event_engine.deliveries IS
 	'Deliveries that did not simply succeed: retried, delayed, parked or leased.';
 CREATE INDEX deliveries_due_idx ON event_engine.deliveries
 	(subscription_number, next_attempt_at);
+CREATE INDEX deliveries_receipt_idx ON event_engine.deliveries (receipt)
+	WHERE receipt IS NOT NULL;
 
 /*
- * event_leases: batches handed to pulling clients and not yet acknowledged,
- * one row a batch.
+ * event_leases: events handed to pulling clients and not yet acknowledged,
+ * one row for those of a receipt that have been handed out equally often.
+ * Events that have a row in deliveries are leased there.
  *
  *	receipt			fences: a late owner's receipt is no longer here
- *	seqs			log positions of the events of the batch
- *	expires_at		from then on the batch belongs to whoever asks
- *	attempts		how often the batch has been handed out
+ *	seqs			their positions in the log
+ *	first_at, last_at	span of their created_at, to find them in few partitions
+ *	attempts		how often they have been handed out, this time included
+ *	expires_at		from then on they belong to whoever asks
  */
 CREATE TABLE event_engine.event_leases (
-	receipt uuid NOT NULL PRIMARY KEY,
+	receipt uuid NOT NULL,
 	subscription_number integer NOT NULL,
 	seqs bigint[] NOT NULL,
+	first_at timestamptz NOT NULL,
+	last_at timestamptz NOT NULL,
 	attempts integer NOT NULL,
 	leased_by text NOT NULL,
 	leased_at timestamptz NOT NULL,
-	expires_at timestamptz NOT NULL
+	expires_at timestamptz NOT NULL,
+	PRIMARY KEY (receipt, attempts)
 );
 COMMENT ON TABLE event_engine.event_leases IS
-	'Batches handed to pulling clients and not yet acknowledged.';
+	'Events handed to pulling clients and not yet acknowledged.';
 CREATE INDEX event_leases_expires_at_idx ON event_engine.event_leases
 	(subscription_number, expires_at);
 
 /*
- * executor_starts: starts of a role's executor since it was last known to
- * have been through all its subscriptions.  More than one tells that a
- * handler may be taking it down.
+ * delivery_counts: what became of pulled events, not yet added to the totals
+ * of the cursor: whoever settles a receipt does not have the subscription's
+ * lock, and the next to read the log has.
  */
-CREATE TABLE event_engine.executor_starts (
-	owner oid NOT NULL PRIMARY KEY,
-	starts integer NOT NULL,
-	started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+CREATE TABLE event_engine.delivery_counts (
+	subscription_number integer NOT NULL,
+	delivered bigint NOT NULL,
+	failed bigint NOT NULL,
+	dead bigint NOT NULL
 );
-COMMENT ON TABLE event_engine.executor_starts IS
-	'Starts of executors that have not yet proven to survive their work.';
+COMMENT ON TABLE event_engine.delivery_counts IS
+	'Outcomes of pulled events, to be added to the totals of their cursors.';
+CREATE INDEX delivery_counts_subscription_number_idx
+	ON event_engine.delivery_counts (subscription_number);
+
+/*
+ * received_event: an event as receive_events() gives it.
+ *
+ *	receipt		to acknowledge it with; the same for all events of a call
+ *	attempts	how often it has been handed out, this time included
+ *	id, ...		the columns of event_engine.event, save xid
+ */
+CREATE TYPE event_engine.received_event AS (
+	receipt uuid,
+	attempts integer,
+	id uuid,
+	event_id varchar(255) COLLATE "C",
+	pattern varchar(255) COLLATE "C",
+	version varchar(50),
+	source jsonb,
+	"timestamp" timestamptz,
+	payload jsonb,
+	metadata jsonb,
+	created_at timestamptz,
+	partition_key varchar(255) COLLATE "C",
+	aggregate_type varchar(255),
+	aggregate_version bigint,
+	priority event_engine.event_priority,
+	created_by text,
+	deliver_at timestamptz,
+	seq bigint
+);
+COMMENT ON TYPE event_engine.received_event IS
+	'An event as a pulling client receives it, with the receipt of its lease.';
 
 /*
  * event_dead_letters: deliveries given up.  Self-contained: a row outlives

@@ -1,7 +1,7 @@
 /*
  * session.c
  *	  Delivery in a session of somebody: process_batch(), and the functions
- *	  that subscriptions and pulling clients are made of.
+ *	  that subscriptions are made of.
  *
  * Units of work are subtransactions here, as the transaction belongs to the
  * caller; otherwise the code is that of the workers.
@@ -10,7 +10,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -27,15 +26,12 @@
 #include "ground/identity.h"
 #include "ground/invalidate.h"
 #include "ground/plan.h"
-#include "registry/registry_cache.h"
-#include "routing/routing_cache.h"
 
 static void begin_unit(void);
 static void commit_unit(void);
 static void abort_unit(void);
 static int	process_subscription(const EeSubscription *subscription,
 								 uint64 generation, int max);
-static EeSubscription *load_by_number(int32 number);
 static void start_position(const char *start, EeLogPosition *position);
 static bool milestone_position(TimestampTz at, EeLogPosition *position);
 
@@ -44,7 +40,6 @@ static const EeUnit session_unit = {begin_unit, commit_unit, abort_unit, true};
 PG_FUNCTION_INFO_V1(ee_sql_process_batch);
 PG_FUNCTION_INFO_V1(ee_sql_start_cursor);
 PG_FUNCTION_INFO_V1(ee_sql_lock_subscription);
-PG_FUNCTION_INFO_V1(ee_sql_read_log);
 
 /* ------------------------------------------------------------------- units */
 
@@ -158,7 +153,7 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 	return done;
 }
 
-/* ----------------------------------------------- for subscriptions and pull */
+/* -------------------------------------------------------- for subscriptions */
 
 /*
  * start_cursor(number integer, start text): where a new subscription begins:
@@ -247,60 +242,4 @@ ee_sql_lock_subscription(PG_FUNCTION_ARGS)
 {
 	(void) ee_cursor_lock(PG_GETARG_INT32(0), false);
 	PG_RETURN_VOID();
-}
-
-/*
- * read_log(number integer, max_events integer) RETURNS SETOF event: take the
- * next events of a subscription and move its cursor behind them, in this
- * transaction.  Gives nothing while somebody else has the subscription.
- */
-Datum
-ee_sql_read_log(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int32		number = PG_GETARG_INT32(0);
-	int			max = PG_GETARG_INT32(1);
-	EeDelivery *delivery;
-	EeBatch    *batch;
-	TupleTableSlot *slot;
-	int			n = 0;
-
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	if (max < 1 || !ee_cursor_lock(number, true))
-		return (Datum) 0;
-	delivery = ee_round_delivery(load_by_number(number), 0,
-								 CurrentMemoryContext);
-	ee_round_expand(delivery);
-	batch = ee_batch_begin(delivery);
-	while (n < max && (slot = ee_batch_next(batch)) != NULL)
-	{
-		slot_getallattrs(slot);
-		tuplestore_putvalues(result->setResult, result->setDesc,
-							 slot->tts_values, slot->tts_isnull);
-		n++;
-	}
-	ee_batch_end(batch);
-	if (n > 0 || batch->examined > 0)
-	{
-		batch->next->delivered += n;
-		ee_cursor_store(number, batch->next);
-	}
-	return (Datum) 0;
-}
-
-static EeSubscription *
-load_by_number(int32 number)
-{
-	ListCell   *lc;
-
-	foreach(lc, ee_routing_cache_all())
-	{
-		EeSubscription *subscription = lfirst(lc);
-
-		if (subscription->number == number)
-			return subscription;
-	}
-	ereport(ERROR,
-			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
-			 errmsg("subscription number %d does not exist", number)));
 }

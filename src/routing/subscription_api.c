@@ -36,7 +36,8 @@ PG_FUNCTION_INFO_V1(ee_sql_find_handler);
 
 /*
  * Face of any function f(args): calls event_engine.f_as(caller, args), with
- * the role in whose name the statement runs.
+ * the role in whose name the statement runs.  A set is returned by f_as
+ * straight to whoever asked.
  */
 Datum
 ee_sql_subscription_call(PG_FUNCTION_ARGS)
@@ -53,7 +54,7 @@ ee_sql_subscription_call(PG_FUNCTION_ARGS)
 	}
 
 	InitFunctionCallInfoData(*call, definer, PG_NARGS() + 1,
-							 PG_GET_COLLATION(), NULL, NULL);
+							 PG_GET_COLLATION(), NULL, fcinfo->resultinfo);
 	call->args[0].value = ObjectIdGetDatum(GetUserId());
 	call->args[0].isnull = false;
 	for (i = 0; i < PG_NARGS(); i++)

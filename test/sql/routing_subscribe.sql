@@ -188,8 +188,8 @@ RESET ROLE;
 SELECT owner FROM event_engine.subscription_list WHERE subscriber = 'definers';
 
 -- Unsubscribe takes everything along but dead letters.
-INSERT INTO event_engine.event_leases (receipt, subscription_number, seqs, attempts, leased_by, leased_at, expires_at)
-	SELECT gen_random_uuid(), number, '{1}', 1, 'me', now(), now() FROM event_engine.subscriptions WHERE subscriber = 'puller';
+INSERT INTO event_engine.event_leases (receipt, subscription_number, seqs, first_at, last_at, attempts, leased_by, leased_at, expires_at)
+	SELECT gen_random_uuid(), number, '{1}', now(), now(), 1, 'me', now(), now() FROM event_engine.subscriptions WHERE subscriber = 'puller';
 INSERT INTO event_engine.deliveries (subscription_number, seq, id, status, next_attempt_at, event)
 	SELECT number, 1, gen_random_uuid(), 'retry', now(), ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 		NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::event_engine.event

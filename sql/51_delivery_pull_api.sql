@@ -1,0 +1,647 @@
+/* ------------------------------------------------------------------------
+ * Delivery to clients that pull.
+ *
+ * A client receives events under a receipt and acknowledges them by it.  All
+ * that is known of it is in tables, nothing in the session.  No client waits
+ * for another one: rows are taken with SKIP LOCKED, and whoever finds the log
+ * being read gets nothing from it.
+ *
+ * Faces in C tell the functions with _as the caller's role, as in routing.
+ * ------------------------------------------------------------------------ */
+
+CREATE FUNCTION event_engine.read_log(number integer, max_events integer)
+	RETURNS SETOF event_engine.event
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_read_log';
+COMMENT ON FUNCTION event_engine.read_log(integer, integer) IS
+	'Internal: the next events of a subscription; moves its cursor behind them.';
+
+/* The wait after so many attempts, as ee_retry_delay_ms() computes it. */
+CREATE FUNCTION event_engine.retry_delay(options jsonb, attempts integer)
+	RETURNS interval
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+RETURN make_interval(secs => LEAST(
+		COALESCE((options ->> 'backoff_ms')::float8, 1000)
+			* COALESCE((options ->> 'backoff_factor')::float8, 2)
+				^ LEAST(attempts - 1, 100),
+		COALESCE((options ->> 'backoff_max_ms')::float8, 3600000))
+	* (1 - COALESCE((options ->> 'jitter')::float8, 0.2) * random())
+	/ 1000);
+COMMENT ON FUNCTION event_engine.retry_delay(jsonb, integer) IS
+	'Internal: how long a subscription waits after so many attempts.';
+
+/* ---- Whose is it? ---- */
+
+/*
+ * Not locked: clients do not queue for the row, and who pauses or changes the
+ * subscription does not wait for clients.
+ */
+CREATE FUNCTION event_engine.pulled_subscription(caller oid, subscriber text)
+	RETURNS event_engine.subscriptions
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	stored event_engine.subscriptions;
+BEGIN
+	SELECT s.* INTO stored FROM event_engine.subscriptions AS s
+		WHERE s.subscriber = pulled_subscription.subscriber;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE303',
+			MESSAGE = format('unknown subscription "%s"', subscriber);
+	END IF;
+	IF NOT pg_has_role(caller, stored.owner::oid, 'USAGE') THEN
+		RAISE EXCEPTION USING ERRCODE = '42501',
+			MESSAGE = format('must be owner of subscription "%s"', subscriber),
+			DETAIL = format('It belongs to role %s.', stored.owner);
+	END IF;
+	IF stored.kind <> 'pull' THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE403',
+			MESSAGE = format('subscription "%s" is not pulled', subscriber),
+			DETAIL = format('It is of kind %s, which the workers deliver to.',
+				stored.kind),
+			HINT = 'To pull, subscribe under another name without handler and channel.';
+	END IF;
+	RETURN stored;
+END
+$$;
+COMMENT ON FUNCTION event_engine.pulled_subscription(oid, text) IS
+	'Internal: a subscription that the caller may pull from.';
+
+/* For whoever has a receipt in hand, number being null when it is void. */
+CREATE FUNCTION event_engine.receipt_subscription(caller oid, receipt uuid,
+		number integer)
+	RETURNS event_engine.subscriptions
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	stored event_engine.subscriptions;
+BEGIN
+	SELECT s.* INTO stored FROM event_engine.subscriptions AS s
+		WHERE s.number = receipt_subscription.number;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE402',
+			MESSAGE = 'receipt is not current',
+			DETAIL = format('The events of %s have been acknowledged or rejected, or their time ran out and they were handed out again under another receipt.',
+				COALESCE(receipt::text, 'null')),
+			HINT = 'Undo what was done with these events, or rely on its being repeatable; to have more time ask for a longer visibility_timeout or call event_engine.extend_events().';
+	END IF;
+	IF NOT pg_has_role(caller, stored.owner::oid, 'USAGE') THEN
+		RAISE EXCEPTION USING ERRCODE = '42501',
+			MESSAGE = format('must be owner of subscription "%s"',
+				stored.subscriber),
+			DETAIL = format('It belongs to role %s.', stored.owner);
+	END IF;
+	RETURN stored;
+END
+$$;
+COMMENT ON FUNCTION event_engine.receipt_subscription(oid, uuid, integer) IS
+	'Internal: the subscription of a receipt, if the caller may settle it.';
+
+/*
+ * Nobody else settles or takes over what is under the receipt until the
+ * transaction ends.  Whoever was first has changed the rows: then there are
+ * none of that receipt.
+ */
+CREATE FUNCTION event_engine.lock_receipt(caller oid, receipt uuid)
+	RETURNS event_engine.subscriptions
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	in_lease integer;
+	in_delivery integer;
+BEGIN
+	SELECT max(l.subscription_number) INTO in_lease
+		FROM (SELECT e.subscription_number FROM event_engine.event_leases AS e
+			WHERE e.receipt = lock_receipt.receipt FOR UPDATE) AS l;
+	SELECT max(l.subscription_number) INTO in_delivery
+		FROM (SELECT d.subscription_number FROM event_engine.deliveries AS d
+			WHERE d.receipt = lock_receipt.receipt
+			ORDER BY d.seq FOR UPDATE) AS l;
+	RETURN event_engine.receipt_subscription(caller, receipt,
+		COALESCE(in_lease, in_delivery));
+END
+$$;
+COMMENT ON FUNCTION event_engine.lock_receipt(oid, uuid) IS
+	'Internal: locks what is under a receipt; raises if it is not current.';
+
+/* ---- What is under a receipt ---- */
+
+CREATE FUNCTION event_engine.leased_events(lease event_engine.event_leases)
+	RETURNS SETOF event_engine.event
+	LANGUAGE sql
+	SET search_path = pg_catalog, pg_temp AS $$
+	SELECT e.* FROM event_engine.events AS e
+	WHERE e.created_at BETWEEN lease.first_at AND lease.last_at
+		AND e.seq = ANY (lease.seqs)
+	ORDER BY e.seq
+$$;
+COMMENT ON FUNCTION event_engine.leased_events(event_engine.event_leases) IS
+	'Internal: the events of a lease, read from the log.';
+
+/*
+ * Take events from under a locked receipt (ids; null: all): they are gone
+ * from event_leases and deliveries.
+ *
+ * Result: the events with the attempts made, when they were handed out, and
+ * when they failed first.
+ */
+CREATE FUNCTION event_engine.take_leased(receipt uuid, ids uuid[])
+	RETURNS TABLE (event event_engine.event, attempts integer,
+		leased_at timestamptz, first_failed_at timestamptz)
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	lease event_engine.event_leases;
+	rest bigint[];
+BEGIN
+	FOR lease IN SELECT l.* FROM event_engine.event_leases AS l
+		WHERE l.receipt = take_leased.receipt ORDER BY l.attempts DESC
+	LOOP
+		RETURN QUERY SELECT ROW(e.*)::event_engine.event, lease.attempts,
+				lease.leased_at, NULL::timestamptz
+			FROM event_engine.leased_events(lease) AS e
+			WHERE ids IS NULL OR e.id = ANY (ids);
+		rest := NULL;
+		IF ids IS NOT NULL THEN
+			SELECT array_agg(s.seq ORDER BY s.seq) INTO rest
+				FROM (SELECT unnest(lease.seqs) EXCEPT
+					SELECT e.seq FROM event_engine.leased_events(lease) AS e
+					WHERE e.id = ANY (ids)) AS s (seq);
+		END IF;
+		IF rest IS NULL THEN
+			DELETE FROM event_engine.event_leases AS l
+				WHERE l.receipt = lease.receipt AND l.attempts = lease.attempts;
+		ELSIF cardinality(rest) < cardinality(lease.seqs) THEN
+			UPDATE event_engine.event_leases AS l SET seqs = rest
+				WHERE l.receipt = lease.receipt AND l.attempts = lease.attempts;
+		END IF;
+	END LOOP;
+	RETURN QUERY DELETE FROM event_engine.deliveries AS d
+		WHERE d.receipt = take_leased.receipt
+			AND (ids IS NULL OR d.id = ANY (ids))
+		RETURNING d.event, d.attempts, d.updated_at, d.first_failed_at;
+END
+$$;
+COMMENT ON FUNCTION event_engine.take_leased(uuid, uuid[]) IS
+	'Internal: takes events from under a receipt.';
+
+/* ---- Giving up ---- */
+
+CREATE FUNCTION event_engine.bury_events(own event_engine.subscriptions,
+		events event_engine.event[], attempts integer[], message text,
+		details jsonb)
+	RETURNS void
+	LANGUAGE sql
+	SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO event_engine.event_dead_letters AS l (subscriber, event_id,
+			event_type, payload, envelope, seq, error_message, error_details,
+			retry_count, original_created_at)
+		SELECT own.subscriber, COALESCE((e.event).event_id,
+				(e.event).id::text), (e.event).pattern, (e.event).payload,
+			event_engine.event_envelope(e.event), (e.event).seq, message,
+			details, e.attempts, (e.event).created_at
+		FROM (SELECT events[i] AS event, attempts[i] AS attempts
+			FROM generate_subscripts(events, 1) AS i) AS e;
+	INSERT INTO event_engine.event_processing_log AS p (subscriber, id,
+			pattern, outcome, attempt, error_message, started_at, finished_at)
+		SELECT own.subscriber, (e.event).id, (e.event).pattern, 'dead',
+			e.attempts, message, clock_timestamp(), clock_timestamp()
+		FROM (SELECT events[i] AS event, attempts[i] AS attempts
+			FROM generate_subscripts(events, 1) AS i) AS e
+		WHERE (own.options -> 'processing_log')::boolean;
+$$;
+COMMENT ON FUNCTION event_engine.bury_events(event_engine.subscriptions, event_engine.event[], integer[], text, jsonb) IS
+	'Internal: makes events dead letters of a subscription.';
+
+/* ---- Receive ---- */
+
+/*
+ * What was handed out or rejected before and is due again: leases whose time
+ * has run out, then rows of deliveries.  What has been handed out often
+ * enough becomes a dead letter instead.
+ */
+CREATE FUNCTION event_engine.receive_again(own event_engine.subscriptions,
+		receipt uuid, max_events integer, at timestamptz, until timestamptz,
+		client text)
+	RETURNS SETOF event_engine.received_event
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	allowed CONSTANT integer := (own.options ->> 'max_attempts')::integer;
+	details CONSTANT jsonb := jsonb_build_object('sqlstate', 'VE402',
+		'hint', 'The client took longer than its visibility_timeout, or died.');
+	message CONSTANT text := 'not acknowledged in time';
+	wanted integer := max_events;
+	lease event_engine.event_leases;
+	given event_engine.event_leases;
+	buried event_engine.event[];
+	counts integer[];
+	n_failed bigint := 0;
+	n_dead bigint := 0;
+BEGIN
+	WHILE wanted > 0 LOOP
+		SELECT l.* INTO lease FROM event_engine.event_leases AS l
+			WHERE l.subscription_number = own.number AND l.expires_at <= at
+			ORDER BY l.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+		EXIT WHEN NOT FOUND;
+		DELETE FROM event_engine.event_leases AS l
+			WHERE l.receipt = lease.receipt AND l.attempts = lease.attempts;
+
+		IF lease.attempts >= allowed THEN
+			SELECT array_agg(ROW(e.*)::event_engine.event ORDER BY e.seq)
+				INTO buried FROM event_engine.leased_events(lease) AS e;
+			PERFORM event_engine.bury_events(own, buried,
+				array_fill(lease.attempts, ARRAY[cardinality(buried)]),
+				message, details);
+			n_failed := n_failed + COALESCE(cardinality(buried), 0);
+			n_dead := n_dead + COALESCE(cardinality(buried), 0);
+			CONTINUE;
+		END IF;
+
+		given := lease;
+		given.seqs := lease.seqs[:wanted];
+		wanted := wanted - cardinality(given.seqs);
+		n_failed := n_failed + cardinality(given.seqs);
+		IF cardinality(given.seqs) < cardinality(lease.seqs) THEN
+			-- the rest waits for the next who asks; no old receipt is good for it
+			INSERT INTO event_engine.event_leases AS l
+				SELECT gen_random_uuid(), lease.subscription_number,
+					lease.seqs[cardinality(given.seqs) + 1:], lease.first_at,
+					lease.last_at, lease.attempts, lease.leased_by,
+					lease.leased_at, lease.expires_at;
+		END IF;
+		INSERT INTO event_engine.event_leases AS l
+			VALUES (receive_again.receipt, own.number, given.seqs, given.first_at,
+				given.last_at, given.attempts + 1, client, at, until)
+			ON CONFLICT ON CONSTRAINT event_leases_pkey DO UPDATE
+				SET seqs = l.seqs || excluded.seqs,
+					first_at = LEAST(l.first_at, excluded.first_at),
+					last_at = GREATEST(l.last_at, excluded.last_at);
+		RETURN QUERY SELECT receive_again.receipt, given.attempts + 1, e.id,
+				e.event_id, e.pattern, e.version, e.source, e."timestamp",
+				e.payload, e.metadata, e.created_at, e.partition_key,
+				e.aggregate_type, e.aggregate_version, e.priority,
+				e.created_by, e.deliver_at, e.seq
+			FROM event_engine.leased_events(given) AS e;
+	END LOOP;
+
+	WITH dead AS (
+		DELETE FROM event_engine.deliveries AS d
+			WHERE d.subscription_number = own.number AND d.seq IN (
+				SELECT x.seq FROM event_engine.deliveries AS x
+				WHERE x.subscription_number = own.number
+					AND x.next_attempt_at <= at AND x.status = 'leased'
+					AND x.attempts >= allowed
+				ORDER BY x.next_attempt_at, x.seq LIMIT 1000
+				FOR UPDATE SKIP LOCKED)
+			RETURNING d.event, d.attempts
+	)
+	SELECT array_agg(d.event), array_agg(d.attempts) INTO buried, counts
+		FROM dead AS d;
+	IF buried IS NOT NULL THEN
+		PERFORM event_engine.bury_events(own, buried, counts, message, details);
+		n_failed := n_failed + cardinality(buried);
+		n_dead := n_dead + cardinality(buried);
+	END IF;
+
+	IF wanted > 0 THEN
+		RETURN QUERY WITH due AS (
+			SELECT d.seq, d.status FROM event_engine.deliveries AS d
+				WHERE d.subscription_number = own.number
+					AND d.next_attempt_at <= at
+					AND (d.status IN ('retry', 'delayed')
+						OR d.status = 'leased' AND d.attempts < allowed)
+				ORDER BY d.next_attempt_at, d.seq LIMIT wanted
+				FOR UPDATE SKIP LOCKED
+		), counted AS (
+			INSERT INTO event_engine.delivery_counts AS c
+				SELECT own.number, 0, count(*), 0 FROM due AS d
+				WHERE d.status = 'leased' HAVING count(*) > 0
+		), leased AS (
+			UPDATE event_engine.deliveries AS d
+				SET status = 'leased', attempts = d.attempts + 1,
+					next_attempt_at = until, receipt = receive_again.receipt,
+					updated_at = at,
+					last_error = CASE WHEN d.status = 'leased'
+						THEN message ELSE d.last_error END,
+					first_failed_at = CASE WHEN d.status = 'leased'
+						THEN COALESCE(d.first_failed_at, at)
+						ELSE d.first_failed_at END
+				FROM due AS x
+				WHERE d.subscription_number = own.number AND d.seq = x.seq
+				RETURNING d.receipt, d.attempts, d.event
+		)
+		SELECT l.receipt, l.attempts, (l.event).id, (l.event).event_id,
+				(l.event).pattern, (l.event).version, (l.event).source,
+				(l.event)."timestamp", (l.event).payload, (l.event).metadata,
+				(l.event).created_at, (l.event).partition_key,
+				(l.event).aggregate_type, (l.event).aggregate_version,
+				(l.event).priority, (l.event).created_by,
+				(l.event).deliver_at, (l.event).seq
+			FROM leased AS l ORDER BY (l.event).seq;
+	END IF;
+	IF n_failed > 0 THEN
+		INSERT INTO event_engine.delivery_counts AS c
+			VALUES (own.number, 0, n_failed, n_dead);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION event_engine.receive_again(event_engine.subscriptions, uuid, integer, timestamptz, timestamptz, text) IS
+	'Internal: events that were handed out or rejected before and are due again.';
+
+CREATE FUNCTION event_engine.receive_events_as(caller oid, subscriber text,
+		max_events integer, visibility_timeout interval)
+	RETURNS SETOF event_engine.received_event
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	own CONSTANT event_engine.subscriptions :=
+		event_engine.pulled_subscription(caller, subscriber);
+	receipt CONSTANT uuid := gen_random_uuid();
+	at CONSTANT timestamptz := clock_timestamp();
+	until CONSTANT timestamptz := at + visibility_timeout;
+	client CONSTANT text := pg_get_userbyid(caller);
+	wanted integer := max_events;
+	n integer;
+BEGIN
+	IF (max_events BETWEEN 1 AND 100000) IS NOT TRUE THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = 'max_events must be from 1 to 100000';
+	END IF;
+	PERFORM event_engine.check_visibility_timeout(visibility_timeout, true);
+	IF own.status <> 'active' THEN
+		RETURN;
+	END IF;
+
+	IF EXISTS (SELECT FROM event_engine.event_leases AS l
+			WHERE l.subscription_number = own.number AND l.expires_at <= at)
+		OR EXISTS (SELECT FROM event_engine.deliveries AS d
+			WHERE d.subscription_number = own.number
+				AND d.next_attempt_at <= at) THEN
+		RETURN QUERY SELECT r.* FROM event_engine.receive_again(own, receipt,
+			wanted, at, until, client) AS r;
+		GET DIAGNOSTICS n = ROW_COUNT;
+		wanted := wanted - n;
+	END IF;
+
+	IF wanted > 0 THEN
+		RETURN QUERY WITH read AS MATERIALIZED (
+			SELECT e.* FROM event_engine.read_log(own.number, wanted) AS e
+		), leased AS (
+			INSERT INTO event_engine.event_leases AS l
+				SELECT receipt, own.number, array_agg(r.seq),
+					min(r.created_at), max(r.created_at), 1, client, at, until
+				FROM read AS r HAVING count(*) > 0
+		)
+		SELECT receipt, 1, r.id, r.event_id, r.pattern, r.version, r.source,
+				r."timestamp", r.payload, r.metadata, r.created_at,
+				r.partition_key, r.aggregate_type, r.aggregate_version,
+				r.priority, r.created_by, r.deliver_at, r.seq
+			FROM read AS r;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION event_engine.receive_events_as(oid, text, integer, interval) IS
+	'Does the work of receive_events() for the given role.';
+
+CREATE FUNCTION event_engine.check_visibility_timeout(given interval,
+		positive boolean)
+	RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF (given <= '7 days' AND (given > '0' OR NOT positive AND given >= '0'))
+		IS NOT TRUE THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = 'invalid visibility_timeout',
+			DETAIL = format('It must be %s and not above 7 days, and is %s.',
+				CASE WHEN positive THEN 'positive' ELSE 'not negative' END,
+				COALESCE(given::text, 'null'));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION event_engine.check_visibility_timeout(interval, boolean) IS
+	'Internal: raises what is wrong with a time for handling.';
+
+/*
+ * receive_events: the next events of a subscription of kind pull, leased to
+ * the caller.
+ *
+ *	subscriber			its name; for its owner and members of that role
+ *	max_events			at most so many
+ *	visibility_timeout	not handed to anybody else for so long; then they are
+ *						handed out again, under another receipt
+ *
+ * Result: the events, all under one receipt: first those whose lease has run
+ * out, then those whose retry or deliver_at is due, then new ones.  None when
+ * there is nothing, the subscription is paused, or another transaction is
+ * just receiving from it.
+ * Writes: event_leases, deliveries, the cursor; event_dead_letters for what
+ * has been handed out max_attempts times.
+ */
+CREATE FUNCTION event_engine.receive_events(subscriber text,
+		max_events integer DEFAULT 100,
+		visibility_timeout interval DEFAULT '30 seconds')
+	RETURNS SETOF event_engine.received_event
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.receive_events(text, integer, interval) IS
+	'The next events of a pulled subscription, leased to the caller under a receipt.';
+
+/* ---- Acknowledge, reject, extend ---- */
+
+CREATE FUNCTION event_engine.ack_events_as(caller oid, receipt uuid,
+		ids uuid[])
+	RETURNS integer
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	own event_engine.subscriptions;
+	number integer;
+	n integer;
+BEGIN
+	SELECT l.subscription_number INTO number FROM event_engine.event_leases AS l
+		WHERE l.receipt = ack_events_as.receipt LIMIT 1;
+	IF NOT FOUND THEN
+		SELECT d.subscription_number INTO number
+			FROM event_engine.deliveries AS d
+			WHERE d.receipt = ack_events_as.receipt LIMIT 1;
+	END IF;
+	own := event_engine.receipt_subscription(caller, receipt, number);
+
+	IF ids IS NULL AND (own.options -> 'processing_log')::boolean IS NOT TRUE
+	THEN
+		WITH lease AS (
+			DELETE FROM event_engine.event_leases AS l
+				WHERE l.receipt = ack_events_as.receipt
+				RETURNING cardinality(l.seqs) AS n
+		), delivery AS (
+			DELETE FROM event_engine.deliveries AS d
+				WHERE d.receipt = ack_events_as.receipt
+				RETURNING 1 AS n
+		)
+		SELECT sum(x.n) INTO n
+			FROM (SELECT l.n FROM lease AS l
+				UNION ALL SELECT d.n FROM delivery AS d) AS x;
+		IF n IS NULL THEN
+			-- somebody was faster: raises
+			PERFORM event_engine.receipt_subscription(caller, receipt, NULL);
+		END IF;
+	ELSE
+		PERFORM event_engine.lock_receipt(caller, receipt);
+		WITH taken AS MATERIALIZED (
+			SELECT t.* FROM event_engine.take_leased(receipt, ids) AS t
+		), logged AS (
+			INSERT INTO event_engine.event_processing_log AS p (subscriber, id,
+					pattern, outcome, attempt, started_at, finished_at)
+				SELECT own.subscriber, (t.event).id, (t.event).pattern,
+					'delivered', t.attempts, t.leased_at, clock_timestamp()
+				FROM taken AS t
+				WHERE (own.options -> 'processing_log')::boolean
+		)
+		SELECT count(*) INTO n FROM taken AS t;
+	END IF;
+	IF n > 0 THEN
+		INSERT INTO event_engine.delivery_counts AS c
+			VALUES (own.number, n, 0, 0);
+	END IF;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION event_engine.ack_events_as(oid, uuid, uuid[]) IS
+	'Does the work of ack_events() for the given role.';
+
+/*
+ * ack_events: the events are done with.
+ *
+ *	receipt		of receive_events()
+ *	ids			only these of its events; null: all
+ *
+ * Result: how many.  Raises VE402 when the receipt is not current: then they
+ * may have been handed to somebody else.  In the transaction that holds the
+ * effects this makes them happen exactly once.
+ */
+CREATE FUNCTION event_engine.ack_events(receipt uuid, ids uuid[] DEFAULT NULL)
+	RETURNS integer
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.ack_events(uuid, uuid[]) IS
+	'Acknowledges events received under a receipt; returns how many.';
+
+CREATE FUNCTION event_engine.nack_events_as(caller oid, receipt uuid,
+		delay interval, error text, ids uuid[])
+	RETURNS integer
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	own CONSTANT event_engine.subscriptions :=
+		event_engine.lock_receipt(caller, receipt);
+	allowed CONSTANT integer := (own.options ->> 'max_attempts')::integer;
+	message CONSTANT text := COALESCE(error, 'rejected by its client');
+	n integer;
+	n_dead integer;
+	buried event_engine.event[];
+	counts integer[];
+BEGIN
+	IF delay < '0' THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = 'delay must not be negative';
+	END IF;
+	WITH taken AS MATERIALIZED (
+		SELECT t.* FROM event_engine.take_leased(receipt, ids) AS t
+	), again AS (
+		INSERT INTO event_engine.deliveries AS d (subscription_number, seq, id,
+				status, attempts, next_attempt_at, event, last_error,
+				first_failed_at)
+			SELECT own.number, (t.event).seq, (t.event).id, 'retry',
+				t.attempts, clock_timestamp() + COALESCE(delay,
+					event_engine.retry_delay(own.options, t.attempts)),
+				t.event, message, COALESCE(t.first_failed_at, clock_timestamp())
+			FROM taken AS t WHERE t.attempts < allowed
+	), logged AS (
+		INSERT INTO event_engine.event_processing_log AS p (subscriber, id,
+				pattern, outcome, attempt, error_message, started_at,
+				finished_at)
+			SELECT own.subscriber, (t.event).id, (t.event).pattern, 'failed',
+				t.attempts, message, t.leased_at, clock_timestamp()
+			FROM taken AS t
+			WHERE t.attempts < allowed
+				AND (own.options -> 'processing_log')::boolean
+	)
+	SELECT count(*), count(*) FILTER (WHERE t.attempts >= allowed),
+			array_agg(t.event) FILTER (WHERE t.attempts >= allowed),
+			array_agg(t.attempts) FILTER (WHERE t.attempts >= allowed)
+		INTO n, n_dead, buried, counts
+		FROM taken AS t;
+	PERFORM event_engine.bury_events(own, buried, counts, message, NULL);
+	IF n > 0 THEN
+		INSERT INTO event_engine.delivery_counts AS c
+			VALUES (own.number, 0, n, n_dead);
+	END IF;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION event_engine.nack_events_as(oid, uuid, interval, text, uuid[]) IS
+	'Does the work of nack_events() for the given role.';
+
+/*
+ * nack_events: the events could not be handled; they are handed out again
+ * later, or become dead letters when that was attempt number max_attempts.
+ *
+ *	receipt		of receive_events()
+ *	delay		not before; null: the subscription's backoff
+ *	error		why, for deliveries.last_error and the dead letter
+ *	ids			only these of its events; null: all
+ *
+ * Result: how many.  Raises VE402 when the receipt is not current.
+ */
+CREATE FUNCTION event_engine.nack_events(receipt uuid,
+		delay interval DEFAULT NULL, error text DEFAULT NULL,
+		ids uuid[] DEFAULT NULL)
+	RETURNS integer
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.nack_events(uuid, interval, text, uuid[]) IS
+	'Rejects events received under a receipt: they are retried, or become dead letters.';
+
+CREATE FUNCTION event_engine.extend_events_as(caller oid, receipt uuid,
+		visibility_timeout interval)
+	RETURNS timestamptz
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	until CONSTANT timestamptz := clock_timestamp() + visibility_timeout;
+BEGIN
+	PERFORM event_engine.check_visibility_timeout(visibility_timeout, false);
+	PERFORM event_engine.lock_receipt(caller, receipt);
+	UPDATE event_engine.event_leases AS l SET expires_at = until
+		WHERE l.receipt = extend_events_as.receipt;
+	UPDATE event_engine.deliveries AS d SET next_attempt_at = until
+		WHERE d.receipt = extend_events_as.receipt;
+	RETURN until;
+END
+$$;
+COMMENT ON FUNCTION event_engine.extend_events_as(oid, uuid, interval) IS
+	'Does the work of extend_events() for the given role.';
+
+/*
+ * extend_events: more time, counted from now; 0 gives the events back at
+ * once.  Result: when the time runs out.  Raises VE402 when the receipt is
+ * not current.
+ */
+CREATE FUNCTION event_engine.extend_events(receipt uuid,
+		visibility_timeout interval)
+	RETURNS timestamptz
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.extend_events(uuid, interval) IS
+	'Gives a client more time for the events of a receipt; returns until when.';
+
+REVOKE ALL ON FUNCTION
+	event_engine.receive_events_as(oid, text, integer, interval),
+	event_engine.ack_events_as(oid, uuid, uuid[]),
+	event_engine.nack_events_as(oid, uuid, interval, text, uuid[]),
+	event_engine.extend_events_as(oid, uuid, interval)
+FROM PUBLIC;
