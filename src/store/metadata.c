@@ -17,6 +17,7 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
@@ -83,6 +84,7 @@ static void check_members(JsonbContainer *object, const Member *members,
 						  const char *path, List **violations);
 static void check_member(const JsonbValue *value, const Member *member,
 						 const char *path, List **violations);
+static bool is_count(const JsonbValue *value);
 static bool is_among(const JsonbValue *value, char **names, int n);
 static int	hops_of(Jsonb *metadata);
 static void push_text(JsonbParseState **state, const char *key,
@@ -342,13 +344,7 @@ check_member(const JsonbValue *value, const Member *member, const char *path,
 			expected = "object";
 			break;
 		case MEMBER_COUNT:
-			if (value->type == jbvNumeric)
-			{
-				bool		failed = false;
-
-				good = numeric_int4_opt_error(value->val.numeric,
-											  &failed) >= 0 && !failed;
-			}
+			good = is_count(value);
 			expected = "whole number, not negative";
 			break;
 		case MEMBER_SOURCE_TYPE:
@@ -376,6 +372,22 @@ check_member(const JsonbValue *value, const Member *member, const char *path,
 													"has a wrong value",
 													expected,
 													kind_of(value)));
+}
+
+/* Converting to an integer rounds, hence the comparison. */
+static bool
+is_count(const JsonbValue *value)
+{
+	bool		failed = false;
+	int32		count;
+
+	if (value->type != jbvNumeric)
+		return false;
+	count = numeric_int4_opt_error(value->val.numeric, &failed);
+	return !failed && count >= 0 &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq,
+										 NumericGetDatum(value->val.numeric),
+										 NumericGetDatum(int64_to_numeric(count))));
 }
 
 static bool
