@@ -42,6 +42,7 @@ static void period_bounds(TimestampTz at, TimestampTz *lower,
 static TimestampTz month_start(int year, int month);
 static TimestampTz after_default(TimestampTz lower, TimestampTz upper);
 static char *partition_name(TimestampTz lower);
+static char *free_name(TimestampTz lower);
 static void create_partition(TimestampTz lower, TimestampTz upper);
 static void create_gin_indexes(const char *partition);
 static void seal(Oid relid);
@@ -249,6 +250,19 @@ partition_name(TimestampTz lower)
 	return psprintf("events_%04d%02d%02d", tm.tm_year, tm.tm_mon, tm.tm_mday);
 }
 
+/* The same with a number, where that name is taken by one that was detached. */
+static char *
+free_name(TimestampTz lower)
+{
+	Oid			schema =
+		get_rel_namespace(ee_extension_relid(EE_REL_EVENTS));
+	char	   *name = partition_name(lower);
+
+	for (int i = 1; OidIsValid(get_relname_relid(name, schema)); i++)
+		name = psprintf("%s_%d", partition_name(lower), i);
+	return name;
+}
+
 static void
 execute(const char *sql)
 {
@@ -259,7 +273,7 @@ execute(const char *sql)
 static void
 create_partition(TimestampTz lower, TimestampTz upper)
 {
-	const char *name = quote_identifier(partition_name(lower));
+	const char *name = quote_identifier(free_name(lower));
 
 	execute(psprintf("CREATE TABLE event_engine.%s (LIKE event_engine.events "
 					 "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)",
