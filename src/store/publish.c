@@ -167,7 +167,7 @@ ee_sql_publish_events(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		memset(&received, 0, sizeof(received));
 		read_envelope(&received, &element, &violations);
-		if (list_length(violations) == before)
+		if (received.pattern != NULL && received.payload != NULL)
 			ee_receive_event(event, &received, GetCurrentTimestamp(),
 							 &violations);
 		if (list_length(violations) > before)
