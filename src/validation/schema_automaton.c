@@ -20,6 +20,7 @@
 
 #define MAX_NFA_STATES	8000
 #define MAX_STATES		8000
+#define NBUCKETS		(4 * MAX_STATES)
 #define MAX_TABLE		(128 * 1024)	/* bytes */
 #define MAX_WORK		20000000		/* visits of states */
 
@@ -64,12 +65,23 @@ typedef struct StateSet
 	uint32		hash;
 } StateSet;
 
+/* characters of n bytes, from low to high in each byte */
+typedef struct Sequence
+{
+	int			n;
+	uint8		low[4];
+	uint8		high[4];
+} Sequence;
+
 typedef struct Builder
 {
 	NfaState   *states;
 	int			nstates;
 	bool		failed;
 	bool		utf8;
+	Sequence   *sequences;		/* of the set in the making */
+	int			nsequences;
+	int			max_sequences;
 	uint32		mark;
 	int64		work;
 	int		   *stack;
@@ -87,10 +99,11 @@ static int	build(Builder *b, const EeRegexNode *node, int next);
 static int	build_children(Builder *b, const EeRegexNode *child, int next);
 static int	build_repeat(Builder *b, const EeRegexNode *node, int next);
 static int	build_set(Builder *b, const EeCharSet *set, int next);
-static int	build_range(Builder *b, pg_wchar low, pg_wchar high, int next,
-						int other);
-static int	build_bytes(Builder *b, const uint8 *low, const uint8 *high, int n,
-						int next);
+static void add_range(Builder *b, pg_wchar low, pg_wchar high);
+static void add_sequence(Builder *b, int n, pg_wchar low, pg_wchar high,
+						 bool whole);
+static int	build_sequences(Builder *b, const Sequence *sequences, int n,
+							int depth, int next);
 static void find_classes(Builder *b, EeAutomaton *a);
 static void begin_set(Builder *b);
 static void close_over(Builder *b, int state, bool begin, bool end);
@@ -241,14 +254,14 @@ build_repeat(Builder *b, const EeRegexNode *node, int next)
 static int
 build_set(Builder *b, const EeCharSet *set, int next)
 {
-	int			state = -1;
+	int			state;
 	int			i;
 
-	for (i = 0; i < set->nranges && !b->failed; i++)
-		state = build_range(b, set->ranges[i].low, set->ranges[i].high, next,
-							state);
-	if (state >= 0)
-		return state;
+	b->nsequences = 0;
+	for (i = 0; i < set->nranges; i++)
+		add_range(b, set->ranges[i].low, set->ranges[i].high);
+	if (b->nsequences > 0)
+		return build_sequences(b, b->sequences, b->nsequences, 0, next);
 
 	/* the empty set: a byte that there is none of */
 	state = add_state(b, NFA_BYTE, next, 0);
@@ -258,87 +271,113 @@ build_set(Builder *b, const EeCharSet *set, int next)
 }
 
 /*
- * One range of characters beside what other begins (if not negative).  For
- * UTF-8 it is cut where sequences change their length, then so that in each
- * piece every byte has a range of its own.
+ * The bytes of a range of characters.  In UTF-8 it is cut where sequences
+ * change their length, then so that in each piece every byte has a range of
+ * its own.
  */
-static int
-build_range(Builder *b, pg_wchar low, pg_wchar high, int next, int other)
+static void
+add_range(Builder *b, pg_wchar low, pg_wchar high)
 {
 	static const pg_wchar first[] = {0, 0x80, 0x800, 0x10000};
 	static const pg_wchar last[] = {0x7F, 0x7FF, 0xFFFF, 0x10FFFF};
-	uint8		from[MAX_MULTIBYTE_CHAR_LEN],
-				to[MAX_MULTIBYTE_CHAR_LEN];
-	int			state;
 	int			n;
 
 	if (!b->utf8)
 	{
-		if (low > 0xFF)
-			return other;
-		from[0] = low;
-		to[0] = Min(high, 0xFF);
-		state = build_bytes(b, from, to, 1, next);
-		return other < 0 ? state : add_state(b, NFA_SPLIT, state, other);
+		if (low <= 0xFF)
+			add_sequence(b, 1, low, Min(high, 0xFF), false);
+		return;
 	}
 	for (n = 1; n <= 4; n++)
 	{
 		pg_wchar	begin = Max(low, first[n - 1]);
 		pg_wchar	end = Min(high, last[n - 1]);
 
-		while (begin <= end && !b->failed)
+		while (begin <= end)
 		{
+			bool		whole = begin == first[n - 1] && end == last[n - 1];
 			pg_wchar	stop = end;
 			int			i;
 
-			/* the text is valid UTF-8, so a whole length needs no care */
-			if (begin != first[n - 1] || end != last[n - 1])
+			for (i = 1; i < n && !whole; i++)
 			{
-				for (i = 1; i < n; i++)
-				{
-					pg_wchar	mask = (1 << (6 * i)) - 1;
+				pg_wchar	mask = (1 << (6 * i)) - 1;
 
-					if ((begin & ~mask) == (stop & ~mask))
-						continue;
-					if (begin & mask)
-						stop = begin | mask;
-					else if ((stop & mask) != mask)
-						stop = (stop & ~mask) - 1;
-				}
-				unicode_to_utf8(begin, from);
-				unicode_to_utf8(stop, to);
+				if ((begin & ~mask) == (stop & ~mask))
+					continue;
+				if (begin & mask)
+					stop = begin | mask;
+				else if ((stop & mask) != mask)
+					stop = (stop & ~mask) - 1;
 			}
-			else
-			{
-				static const uint8 lead[] = {0, 0xC0, 0xE0, 0xF0};
-				static const uint8 lead_end[] = {0x7F, 0xDF, 0xEF, 0xF7};
-
-				memset(from, 0x80, sizeof(from));
-				memset(to, 0xBF, sizeof(to));
-				from[0] = lead[n - 1];
-				to[0] = lead_end[n - 1];
-			}
-			state = build_bytes(b, from, to, n, next);
-			other = other < 0 ? state : add_state(b, NFA_SPLIT, state, other);
+			add_sequence(b, n, begin, stop, whole);
 			begin = stop + 1;
 		}
 	}
-	return other;
 }
 
-/* A chain of n bytes, each in its range. */
-static int
-build_bytes(Builder *b, const uint8 *low, const uint8 *high, int n, int next)
+/*
+ * Characters of n bytes each, where every byte has a range of its own; or the
+ * whole of that length, which needs no care since the text is valid.
+ */
+static void
+add_sequence(Builder *b, int n, pg_wchar low, pg_wchar high, bool whole)
 {
-	while (--n >= 0)
+	static const uint8 lead[] = {0, 0xC0, 0xE0, 0xF0};
+	Sequence   *sequence;
+	int			i;
+
+	if (b->nsequences == b->max_sequences)
 	{
-		next = add_state(b, NFA_BYTE, next, 0);
+		b->max_sequences = Max(64, b->max_sequences * 2);
+		b->sequences = b->sequences == NULL ?
+			palloc(b->max_sequences * sizeof(Sequence)) :
+			repalloc(b->sequences, b->max_sequences * sizeof(Sequence));
+	}
+	sequence = &b->sequences[b->nsequences++];
+	sequence->n = n;
+	for (i = n - 1; i > 0; i--)
+	{
+		sequence->low[i] = whole ? 0x80 : 0x80 | (low & 0x3F);
+		sequence->high[i] = whole ? 0xBF : 0x80 | (high & 0x3F);
+		low >>= 6;
+		high >>= 6;
+	}
+	sequence->low[0] = lead[n - 1] | low;
+	sequence->high[0] = lead[n - 1] | high;
+}
+
+/* Sequences that begin with the same byte share its state. */
+static int
+build_sequences(Builder *b, const Sequence *sequences, int n, int depth,
+				int next)
+{
+	int			result = -1;
+	int			i,
+				j;
+
+	for (i = 0; i < n && !b->failed; i = j)
+	{
+		const Sequence *one = &sequences[i];
+		int			state = next;
+
+		for (j = i + 1; j < n; j++)
+		{
+			if (depth + 1 == one->n || sequences[j].n != one->n ||
+				sequences[j].low[depth] != one->low[depth] ||
+				sequences[j].high[depth] != one->high[depth])
+				break;
+		}
+		if (depth + 1 < one->n)
+			state = build_sequences(b, one, j - i, depth + 1, next);
+		state = add_state(b, NFA_BYTE, state, 0);
 		if (b->failed)
 			return 0;
-		b->states[next].low = low[n];
-		b->states[next].high = high[n];
+		b->states[state].low = one->low[depth];
+		b->states[state].high = one->high[depth];
+		result = result < 0 ? state : add_state(b, NFA_SPLIT, state, result);
 	}
-	return next;
+	return result;
 }
 
 /* Bytes that no transition tells apart share a column. */
@@ -385,7 +424,7 @@ make_table(Builder *b, EeAutomaton *a, MemoryContext context)
 	b->stack = palloc((2 * b->nstates + 2) * sizeof(int));
 	b->found = palloc(b->nstates * sizeof(int));
 	b->sets = palloc0((limit + 2) * sizeof(StateSet));
-	b->buckets = palloc0(4 * MAX_STATES * sizeof(int));
+	b->buckets = palloc0(NBUCKETS * sizeof(int));
 	for (i = 255; i >= 0; i--)
 		sample[a->classes[i]] = i;
 
@@ -401,7 +440,11 @@ make_table(Builder *b, EeAutomaton *a, MemoryContext context)
 			next[START * a->nclasses + c] = ACCEPTED;
 	}
 	else
+	{
+		/* none of the later sets is the same: the begin of the text is past */
 		end_set(b);
+		memset(b->buckets, 0, NBUCKETS * sizeof(int));
+	}
 	for (i = START; i < b->nsets && !b->match; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -505,8 +548,8 @@ end_set(Builder *b)
 	qsort(b->found, b->nfound, sizeof(int), compare_ints);
 	for (i = 0; i < b->nfound; i++)
 		hash = (hash ^ b->found[i]) * 0x9E3779B1 + (hash >> 15);
-	bucket = hash % (4 * MAX_STATES);
-	for (; b->buckets[bucket] != 0; bucket = (bucket + 1) % (4 * MAX_STATES))
+	bucket = hash % NBUCKETS;
+	for (; b->buckets[bucket] != 0; bucket = (bucket + 1) % NBUCKETS)
 	{
 		StateSet   *set = &b->sets[b->buckets[bucket]];
 

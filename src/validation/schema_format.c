@@ -25,6 +25,7 @@ static bool check_duration(const char *s, uint32 len);
 static bool check_email(const char *s, uint32 len);
 static bool check_idn_email(const char *s, uint32 len);
 static bool check_hostname(const char *s, uint32 len);
+static bool check_old_hostname(const char *s, uint32 len);
 static bool check_idn_hostname(const char *s, uint32 len);
 static bool check_ipv4(const char *s, uint32 len);
 static bool check_ipv6(const char *s, uint32 len);
@@ -35,7 +36,8 @@ static bool check_regex(const char *s, uint32 len);
 static int	two_digits(const char *s);
 static bool mailbox(const char *s, uint32 len, bool international);
 static bool local_part(const char *s, uint32 len, bool international);
-static bool labels(const char *s, uint32 len, bool international);
+static bool labels(const char *s, uint32 len, bool international,
+				   bool reserved);
 static const char *duration_run(const char *p, const char *end,
 								const char *units, bool *any);
 
@@ -48,7 +50,8 @@ static const struct
 {
 	{"date-time", check_date_time, EE_DIALECT_DRAFT4},
 	{"email", check_email, EE_DIALECT_DRAFT4},
-	{"hostname", check_hostname, EE_DIALECT_DRAFT4},
+	{"hostname", check_hostname, EE_DIALECT_DRAFT7},
+	{"hostname", check_old_hostname, EE_DIALECT_DRAFT4},
 	{"ipv4", check_ipv4, EE_DIALECT_DRAFT4},
 	{"ipv6", check_ipv6, EE_DIALECT_DRAFT4},
 	{"uri", ee_format_uri, EE_DIALECT_DRAFT4},
@@ -77,7 +80,10 @@ ee_schema_format(const char *name, uint32 len, int dialect)
 	{
 		if (strlen(formats[i].name) == len &&
 			memcmp(formats[i].name, name, len) == 0)
-			return dialect >= formats[i].since ? formats[i].check : NULL;
+		{
+			if (dialect >= formats[i].since)
+				return formats[i].check;
+		}
 	}
 	return NULL;
 }
@@ -255,7 +261,7 @@ mailbox(const char *s, uint32 len, bool international)
 			return check_ipv6(domain + 6, n - 7);
 		return check_ipv4(domain + 1, n - 2);
 	}
-	return labels(domain, n, international);
+	return labels(domain, n, international, true);
 }
 
 /* dot-string or quoted-string; at most 64 octets  [RFC 5321, 4.5.3.1.1] */
@@ -307,23 +313,33 @@ local_part(const char *s, uint32 len, bool international)
 	return true;
 }
 
-/* hostname  [RFC 1123, 2.1; RFC 5891, 4.4 for xn--] */
+/* hostname up to draft 6  [RFC 1034, 3.1; RFC 1123, 2.1] */
+static bool
+check_old_hostname(const char *s, uint32 len)
+{
+	return labels(s, len, false, false);
+}
+
+/* hostname  [RFC 1123, 2.1; RFC 5891, 4.2.3.1] */
 static bool
 check_hostname(const char *s, uint32 len)
 {
-	return labels(s, len, false);
+	return labels(s, len, false, true);
 }
 
 /* idn-hostname  [RFC 5890, 2.3.2.3]: the shape, not the code points */
 static bool
 check_idn_hostname(const char *s, uint32 len)
 {
-	return labels(s, len, true);
+	return labels(s, len, true, true);
 }
 
-/* labels of at most 63 octets, letters, digits and inner hyphens */
+/*
+ * Labels of at most 63 octets: letters, digits and inner hyphens.  reserved:
+ * two hyphens after two letters are left to xn--.
+ */
 static bool
-labels(const char *s, uint32 len, bool international)
+labels(const char *s, uint32 len, bool international, bool reserved)
 {
 	uint32		start = 0;
 	uint32		i;
@@ -340,7 +356,7 @@ labels(const char *s, uint32 len, bool international)
 
 			if (n == 0 || n > 63 || s[start] == '-' || s[i - 1] == '-')
 				return false;
-			if (n >= 4 && s[start + 2] == '-' && s[start + 3] == '-' &&
+			if (reserved && n >= 4 && s[start + 2] == '-' && s[start + 3] == '-' &&
 				pg_strncasecmp(s + start, "xn", 2) != 0)
 				return false;
 			start = i + 1;

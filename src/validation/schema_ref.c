@@ -365,6 +365,10 @@ read_vocabularies(EeRefs *refs, EeResource *resource, const EePlace *meta,
 							  resource->document, path, "$schema",
 							  "vocabulary \"%s\" is required and not known",
 							  pnstrdup(key, len));
+		/* in 2019-09 an assertion if required: Validation 2019-09, 7.2 */
+		if (bits == EE_VOCAB_FORMAT && needed.type == EE_IS_TRUE &&
+			resource->dialect == EE_DIALECT_2019_09)
+			bits |= EE_VOCAB_FORMAT_ASSERTION;
 		resource->vocabularies |= bits;
 	}
 }

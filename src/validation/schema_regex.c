@@ -71,7 +71,7 @@ ee_schema_regex_compile(const char *pattern, uint32 len, char **problem)
 	{
 		MemoryContextSwitchTo(context);
 		*problem = pstrdup(tree.unsupported ?
-						   "properties of characters are not supported" :
+						   "this property of characters is not supported" :
 						   wrong);
 		MemoryContextDelete(scratch);
 		return NULL;

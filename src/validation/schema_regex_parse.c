@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 
 #include "validation/schema_regex_parse.h"
+#include "validation/schema_unicode.h"
 
 #define MAX_REPEAT	100000
 #define MAX_GROUPS	1000
@@ -49,18 +50,14 @@ static bool parse_quantifier(Parser *p, int *min, int *max);
 static bool parse_number(Parser *p, const pg_wchar **at, int *value);
 static bool parse_char_escape(Parser *p, pg_wchar *c);
 static bool parse_class_escape(Parser *p, pg_wchar letter, EeCharSet *set);
-static bool parse_property(Parser *p);
+static void parse_property(Parser *p, EeCharSet *set);
+static void add_to_set(void *arg, pg_wchar low, pg_wchar high);
 static bool parse_name(Parser *p, char *name);
 static void scan_names(Parser *p);
 static int	hex(Parser *p, int digits);
 static EeRegexNode *make_node(EeRegexKind kind);
 static EeRegexNode *make_char(pg_wchar c);
-static EeCharSet *make_set(void);
-static void add_range(EeCharSet *set, pg_wchar low, pg_wchar high);
-static void normalise(EeCharSet *set);
-static void invert(EeCharSet *set);
 static void fail(Parser *p, const char *problem);
-static int	compare_ranges(const void *a, const void *b);
 
 /*
  * Parses a pattern; false with *problem (where wanted) if it is none.  The
@@ -203,12 +200,12 @@ parse_term(Parser *p)
 			return parse_escape(p);
 		case '.':
 			node = make_node(EE_REGEX_SET);
-			node->set = make_set();
-			add_range(node->set, '\n', '\n');
-			add_range(node->set, '\r', '\r');
-			add_range(node->set, 0x2028, 0x2029);
-			normalise(node->set);
-			invert(node->set);
+			node->set = ee_schema_charset_make();
+			ee_schema_charset_add(node->set, '\n', '\n');
+			ee_schema_charset_add(node->set, '\r', '\r');
+			ee_schema_charset_add(node->set, 0x2028, 0x2029);
+			ee_schema_charset_normalise(node->set);
+			ee_schema_charset_invert(node->set);
 			return node;
 		case '*':
 		case '+':
@@ -330,15 +327,15 @@ parse_escape(Parser *p)
 		return node;
 	}
 	node = make_node(EE_REGEX_SET);
-	node->set = make_set();
+	node->set = ee_schema_charset_make();
 	if (parse_class_escape(p, c, node->set))
 	{
-		normalise(node->set);
+		ee_schema_charset_normalise(node->set);
 		return node;
 	}
 	if (parse_char_escape(p, &c))
-		add_range(node->set, c, c);
-	normalise(node->set);
+		ee_schema_charset_add(node->set, c, c);
+	ee_schema_charset_normalise(node->set);
 	return node;
 }
 
@@ -349,7 +346,7 @@ parse_class(Parser *p)
 	EeRegexNode *node = make_node(EE_REGEX_SET);
 	bool		negative = false;
 
-	node->set = make_set();
+	node->set = ee_schema_charset_make();
 	if (p->at < p->end && *p->at == '^')
 	{
 		negative = true;
@@ -369,21 +366,21 @@ parse_class(Parser *p)
 			if (!parse_class_atom(p, node->set, &high))
 			{
 				/* [a-\d]: three members */
-				add_range(node->set, '-', '-');
+				ee_schema_charset_add(node->set, '-', '-');
 				high = low;
 			}
 			else if (high < low)
 				fail(p, "range is out of order");
 		}
-		add_range(node->set, low, high);
+		ee_schema_charset_add(node->set, low, high);
 	}
 	if (p->at >= p->end)
 		fail(p, "bracket is not closed");
 	else
 		p->at++;
-	normalise(node->set);
+	ee_schema_charset_normalise(node->set);
 	if (negative)
-		invert(node->set);
+		ee_schema_charset_invert(node->set);
 	return node;
 }
 
@@ -527,12 +524,12 @@ parse_char_escape(Parser *p, pg_wchar *c)
 				{
 					int			digit = hex(p, 1);
 
-					if (digit < 0 || value > EE_REGEX_MAX_CHAR / 16)
+					if (digit < 0 || value > EE_MAX_CHAR / 16)
 						break;
 					value = value * 16 + digit;
 				}
 				if (n == 0 || p->at >= p->end || *p->at != '}' ||
-					value > EE_REGEX_MAX_CHAR)
+					value > EE_MAX_CHAR)
 					break;
 				p->at++;
 			}
@@ -570,73 +567,96 @@ parse_char_escape(Parser *p, pg_wchar *c)
 static bool
 parse_class_escape(Parser *p, pg_wchar letter, EeCharSet *set)
 {
-	EeCharSet  *own = make_set();
+	EeCharSet  *own = ee_schema_charset_make();
 	int			i;
 
 	switch (letter)
 	{
 		case 'd':
 		case 'D':
-			add_range(own, '0', '9');
+			ee_schema_charset_add(own, '0', '9');
 			break;
 		case 'w':
 		case 'W':
-			add_range(own, '0', '9');
-			add_range(own, 'A', 'Z');
-			add_range(own, '_', '_');
-			add_range(own, 'a', 'z');
+			ee_schema_charset_add(own, '0', '9');
+			ee_schema_charset_add(own, 'A', 'Z');
+			ee_schema_charset_add(own, '_', '_');
+			ee_schema_charset_add(own, 'a', 'z');
 			break;
 		case 's':
 		case 'S':
-			add_range(own, '\t', '\r');
-			add_range(own, ' ', ' ');
-			add_range(own, 0xA0, 0xA0);
-			add_range(own, 0x1680, 0x1680);
-			add_range(own, 0x2000, 0x200A);
-			add_range(own, 0x2028, 0x2029);
-			add_range(own, 0x202F, 0x202F);
-			add_range(own, 0x205F, 0x205F);
-			add_range(own, 0x3000, 0x3000);
-			add_range(own, 0xFEFF, 0xFEFF);
+			ee_schema_charset_add(own, '\t', '\r');
+			ee_schema_charset_add(own, ' ', ' ');
+			ee_schema_charset_add(own, 0xA0, 0xA0);
+			ee_schema_charset_add(own, 0x1680, 0x1680);
+			ee_schema_charset_add(own, 0x2000, 0x200A);
+			ee_schema_charset_add(own, 0x2028, 0x2029);
+			ee_schema_charset_add(own, 0x202F, 0x202F);
+			ee_schema_charset_add(own, 0x205F, 0x205F);
+			ee_schema_charset_add(own, 0x3000, 0x3000);
+			ee_schema_charset_add(own, 0xFEFF, 0xFEFF);
 			break;
 		case 'p':
 		case 'P':
 			p->at++;
-			return parse_property(p);
+			parse_property(p, own);
+			p->at--;
+			break;
 		default:
 			return false;
 	}
 	p->at++;
-	if (letter == 'D' || letter == 'W' || letter == 'S')
-		invert(own);
+	if (letter == 'D' || letter == 'W' || letter == 'S' || letter == 'P')
+		ee_schema_charset_invert(own);
 	for (i = 0; i < own->nranges; i++)
-		add_range(set, own->ranges[i].low, own->ranges[i].high);
+		ee_schema_charset_add(set, own->ranges[i].low, own->ranges[i].high);
 	return true;
 }
 
-/* {Name} or {Name=Value} after \p: syntax only */
-static bool
-parse_property(Parser *p)
+/*
+ * {Name} or {General_Category=Name} after \p or \P.  Scripts and other
+ * properties are valid, and unsupported.
+ */
+static void
+parse_property(Parser *p, EeCharSet *set)
 {
-	const pg_wchar *begin = p->at + 1;
+	static const char *const prefixes[] = {"General_Category=", "gc="};
+	char		text[NAME_BYTES];
+	char	   *name = text;
+	int			n = 0;
+	int			i;
 
 	if (p->at < p->end && *p->at == '{')
 	{
-		for (p->at++; p->at < p->end; p->at++)
+		for (p->at++; p->at < p->end && n < NAME_BYTES - 1; p->at++)
 		{
-			if (*p->at == '}' && p->at > begin)
-			{
-				p->at++;
-				p->tree->unsupported = true;
-				return true;
-			}
 			if (*p->at >= 128 || !(isalnum((unsigned char) *p->at) ||
 								   *p->at == '_' || *p->at == '='))
 				break;
+			text[n++] = (char) *p->at;
 		}
 	}
-	fail(p, "property of characters is not valid");
-	return true;
+	text[n] = '\0';
+	if (n == 0 || p->at >= p->end || *p->at++ != '}')
+	{
+		fail(p, "property of characters is not valid");
+		return;
+	}
+	for (i = 0; i < lengthof(prefixes); i++)
+	{
+		if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
+			name = text + strlen(prefixes[i]);
+	}
+	if (GetDatabaseEncoding() != PG_UTF8 ||
+		!ee_schema_unicode_property(name, add_to_set, set))
+		p->tree->unsupported = true;
+	ee_schema_charset_normalise(set);
+}
+
+static void
+add_to_set(void *arg, pg_wchar low, pg_wchar high)
+{
+	ee_schema_charset_add((EeCharSet *) arg, low, high);
 }
 
 /* The rest of a group's name, up to and with ">". */
@@ -699,75 +719,9 @@ make_char(pg_wchar c)
 {
 	EeRegexNode *node = make_node(EE_REGEX_SET);
 
-	node->set = make_set();
-	add_range(node->set, c, c);
+	node->set = ee_schema_charset_make();
+	ee_schema_charset_add(node->set, c, c);
 	return node;
-}
-
-static EeCharSet *
-make_set(void)
-{
-	EeCharSet  *set = palloc(sizeof(EeCharSet));
-
-	set->nranges = 0;
-	set->max_ranges = 4;
-	set->ranges = palloc(set->max_ranges * sizeof(EeCharRange));
-	return set;
-}
-
-static void
-add_range(EeCharSet *set, pg_wchar low, pg_wchar high)
-{
-	if (set->nranges == set->max_ranges)
-	{
-		set->max_ranges *= 2;
-		set->ranges = repalloc(set->ranges,
-							   set->max_ranges * sizeof(EeCharRange));
-	}
-	set->ranges[set->nranges].low = low;
-	set->ranges[set->nranges++].high = high;
-}
-
-/* Sorts the ranges and joins those that meet. */
-static void
-normalise(EeCharSet *set)
-{
-	int			i,
-				n = 0;
-
-	qsort(set->ranges, set->nranges, sizeof(EeCharRange), compare_ranges);
-	for (i = 0; i < set->nranges; i++)
-	{
-		/* no text holds the character 0 */
-		if (set->ranges[i].high == 0)
-			continue;
-		set->ranges[i].low = Max(set->ranges[i].low, 1);
-		if (n > 0 && set->ranges[i].low <= set->ranges[n - 1].high + 1)
-			set->ranges[n - 1].high = Max(set->ranges[n - 1].high,
-										  set->ranges[i].high);
-		else
-			set->ranges[n++] = set->ranges[i];
-	}
-	set->nranges = n;
-}
-
-/* The complement of a normal set; no text holds the character 0. */
-static void
-invert(EeCharSet *set)
-{
-	EeCharSet  *other = make_set();
-	pg_wchar	next = 1;
-	int			i;
-
-	for (i = 0; i < set->nranges; i++)
-	{
-		if (set->ranges[i].low > next)
-			add_range(other, next, set->ranges[i].low - 1);
-		next = set->ranges[i].high + 1;
-	}
-	if (next <= EE_REGEX_MAX_CHAR)
-		add_range(other, next, EE_REGEX_MAX_CHAR);
-	*set = *other;
 }
 
 static void
@@ -776,15 +730,4 @@ fail(Parser *p, const char *problem)
 	if (p->problem == NULL)
 		p->problem = psprintf("%s, at character %d", problem,
 							  (int) (p->at - p->start));
-}
-
-static int
-compare_ranges(const void *a, const void *b)
-{
-	const EeCharRange *x = a;
-	const EeCharRange *y = b;
-
-	if (x->low != y->low)
-		return x->low < y->low ? -1 : 1;
-	return 0;
 }

@@ -9,7 +9,8 @@
 
 #include "mb/pg_wchar.h"
 
-#define EE_REGEX_MAX_CHAR	0x10FFFF
+#include "validation/schema_charset.h"
+
 #define EE_REGEX_INFINITE	(-1)
 
 typedef enum EeRegexKind
@@ -30,20 +31,6 @@ typedef enum EeRegexKind
 	EE_REGEX_NOT_BEHIND,
 	EE_REGEX_BACK_REFERENCE,
 } EeRegexKind;
-
-typedef struct EeCharRange
-{
-	pg_wchar	low;
-	pg_wchar	high;
-} EeCharRange;
-
-/* ranges in ascending order that do not touch */
-typedef struct EeCharSet
-{
-	int			nranges;
-	int			max_ranges;
-	EeCharRange *ranges;
-} EeCharSet;
 
 typedef struct EeRegexNode
 {
