@@ -170,6 +170,19 @@ COMMENT ON TYPE event_engine.received_event IS
 	'An event as a pulling client receives it, with the receipt of its lease.';
 
 /*
+ * executor_starts: starts of a role's executor since it was last known to
+ * have been through all its subscriptions.  More than one tells that a
+ * handler may be taking it down.
+ */
+CREATE TABLE event_engine.executor_starts (
+	owner oid NOT NULL PRIMARY KEY,
+	starts integer NOT NULL,
+	started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE event_engine.executor_starts IS
+	'Starts of executors that have not yet proven to survive their work.';
+
+/*
  * event_dead_letters: deliveries given up.  Self-contained: a row outlives
  * the event's partition and its subscription.
  *
