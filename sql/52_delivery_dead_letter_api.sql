@@ -1,0 +1,205 @@
+/* ------------------------------------------------------------------------
+ * Dead letters: put back, or set aside.
+ *
+ * A letter may be touched by whoever may change its subscription: its owner,
+ * members of that role, superusers.  Letters of a subscription that is gone
+ * are a superuser's.
+ * ------------------------------------------------------------------------ */
+
+/* The event of a letter: from the log, or, once retention has dropped it
+ * there, from the letter. */
+CREATE FUNCTION event_engine.dead_letter_event(
+		letter event_engine.event_dead_letters)
+	RETURNS event_engine.event
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+RETURN COALESCE((SELECT ROW(e.*)::event_engine.event
+		FROM event_engine.events AS e
+		WHERE e.created_at = letter.original_created_at
+			AND e.seq = letter.seq),
+	-- the envelope has the id where the publisher gave no event_id
+	ROW((letter.envelope ->> 'id')::uuid,
+		NULLIF(letter.envelope ->> 'eventId', letter.envelope ->> 'id'),
+		letter.envelope ->> 'pattern', letter.envelope ->> 'version',
+		letter.envelope -> 'source',
+		(letter.envelope ->> 'timestamp')::timestamptz,
+		letter.envelope -> 'payload', letter.envelope -> 'metadata',
+		(letter.envelope ->> 'createdAt')::timestamptz,
+		letter.envelope ->> 'partitionKey',
+		letter.envelope ->> 'aggregateType',
+		(letter.envelope ->> 'aggregateVersion')::bigint,
+		(letter.envelope ->> 'priority')::event_engine.event_priority,
+		letter.envelope ->> 'createdBy',
+		(letter.envelope ->> 'deliverAt')::timestamptz, letter.seq,
+		NULL)::event_engine.event);
+COMMENT ON FUNCTION event_engine.dead_letter_event(event_engine.event_dead_letters) IS
+	'The event of a dead letter, as handlers take it.';
+
+/*
+ * The letters meant, locked, oldest first: dead ones that the caller may
+ * touch and that fit all that is given.  Raises when nothing is given, and
+ * when a subscriber is named whose letters are not the caller's.
+ */
+CREATE FUNCTION event_engine.own_dead_letters(caller oid, ids uuid[],
+		subscriber text, event_type text, max_letters integer)
+	RETURNS SETOF event_engine.event_dead_letters
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	is_superuser CONSTANT boolean := (SELECT r.rolsuper FROM pg_roles AS r
+		WHERE r.oid = caller);
+	holder regrole;
+BEGIN
+	IF ids IS NULL AND subscriber IS NULL AND event_type IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = 'no dead letters are named',
+			HINT = 'Give ids, subscriber or event_type.';
+	END IF;
+	IF max_letters < 0 THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = 'max_letters must not be negative';
+	END IF;
+	IF subscriber IS NOT NULL THEN
+		SELECT s.owner INTO holder FROM event_engine.subscriptions AS s
+			WHERE s.subscriber = own_dead_letters.subscriber;
+		IF NOT FOUND AND NOT is_superuser THEN
+			RAISE EXCEPTION USING ERRCODE = 'VE303',
+				MESSAGE = format('unknown subscription "%s"', subscriber),
+				HINT = 'Dead letters of a subscription that is gone are for superusers.';
+		END IF;
+		IF NOT pg_has_role(caller, holder::oid, 'USAGE') THEN
+			RAISE EXCEPTION USING ERRCODE = '42501',
+				MESSAGE = format('must be owner of subscription "%s"',
+					subscriber),
+				DETAIL = format('It belongs to role %s.', holder);
+		END IF;
+	END IF;
+
+	RETURN QUERY SELECT l.* FROM event_engine.event_dead_letters AS l
+		WHERE l.status = 'dead'
+			AND (ids IS NULL OR l.id = ANY (ids))
+			AND (own_dead_letters.subscriber IS NULL
+				OR l.subscriber = own_dead_letters.subscriber)
+			AND (own_dead_letters.event_type IS NULL
+				OR l.event_type = own_dead_letters.event_type)
+			AND (is_superuser OR EXISTS (
+				SELECT FROM event_engine.subscriptions AS s
+				WHERE s.subscriber = l.subscriber
+					AND pg_has_role(caller, s.owner::oid, 'USAGE')))
+		ORDER BY l.created_at, l.seq LIMIT max_letters
+		FOR UPDATE OF l;
+END
+$$;
+COMMENT ON FUNCTION event_engine.own_dead_letters(oid, uuid[], text, text, integer) IS
+	'Internal: locks the dead letters meant that the caller may touch.';
+
+/*
+ * An event that waits for another attempt already stays as it is; the letter
+ * is done with all the same.
+ */
+CREATE FUNCTION event_engine.redrive_dead_letters_as(caller oid, ids uuid[],
+		subscriber text, event_type text, max_letters integer)
+	RETURNS integer
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	n integer;
+BEGIN
+	WITH letter AS MATERIALIZED (
+		SELECT l.* FROM event_engine.own_dead_letters(caller, ids, subscriber,
+			event_type, max_letters) AS l
+	), held AS MATERIALIZED (
+		-- whoever unsubscribes waits, and removes what is put back here
+		SELECT s.number, s.subscriber FROM event_engine.subscriptions AS s
+			WHERE s.kind <> 'notify'
+				AND s.subscriber IN (SELECT l.subscriber FROM letter AS l)
+			ORDER BY s.number FOR KEY SHARE
+	), put_back AS (
+		INSERT INTO event_engine.deliveries AS d (subscription_number, seq, id,
+				status, attempts, next_attempt_at, event, last_error,
+				error_details)
+			SELECT DISTINCT ON (h.number, l.seq) h.number, l.seq,
+				(e.event).id, 'retry', 0, clock_timestamp(), e.event,
+				l.error_message, l.error_details
+			FROM letter AS l
+				JOIN held AS h ON h.subscriber = l.subscriber
+				CROSS JOIN LATERAL (SELECT event_engine.dead_letter_event(
+					ROW(l.*)::event_engine.event_dead_letters) AS event
+					OFFSET 0) AS e
+			ON CONFLICT ON CONSTRAINT deliveries_pkey DO NOTHING
+	), done AS (
+		UPDATE event_engine.event_dead_letters AS d
+			SET status = 'redriven', status_changed_at = clock_timestamp()
+			FROM letter AS l JOIN held AS h ON h.subscriber = l.subscriber
+			WHERE d.id = l.id
+			RETURNING 1
+	)
+	SELECT count(*) INTO n FROM done AS d;
+	IF n > 0 THEN
+		PERFORM event_engine.wake_workers();
+	END IF;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION event_engine.redrive_dead_letters_as(oid, uuid[], text, text, integer) IS
+	'Does the work of redrive_dead_letters() for the given role.';
+
+/*
+ * redrive_dead_letters: deliver again what had been given up, from the first
+ * attempt on.  Letters must fit all that is given.
+ *
+ *	ids			of event_dead_letters
+ *	subscriber	all of this subscription
+ *	event_type	all of this pattern
+ *	max_letters at most so many, the oldest first
+ *
+ * Result: how many.  Letters that are not the caller's, and those whose
+ * subscription is gone, are left alone.  The letter stays, as redriven; what
+ * fails again becomes another one.
+ * Writes: deliveries, event_dead_letters.
+ */
+CREATE FUNCTION event_engine.redrive_dead_letters(ids uuid[] DEFAULT NULL,
+		subscriber text DEFAULT NULL, event_type text DEFAULT NULL,
+		max_letters integer DEFAULT NULL)
+	RETURNS integer
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.redrive_dead_letters(uuid[], text, text, integer) IS
+	'Delivers dead letters again, from the first attempt on; returns how many.';
+
+CREATE FUNCTION event_engine.discard_dead_letters_as(caller oid, ids uuid[],
+		subscriber text, event_type text, max_letters integer)
+	RETURNS integer
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	n integer;
+BEGIN
+	UPDATE event_engine.event_dead_letters AS d
+		SET status = 'discarded', status_changed_at = clock_timestamp()
+		WHERE d.id IN (SELECT l.id
+			FROM event_engine.own_dead_letters(caller, ids,
+				discard_dead_letters_as.subscriber,
+				discard_dead_letters_as.event_type, max_letters) AS l);
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION event_engine.discard_dead_letters_as(oid, uuid[], text, text, integer) IS
+	'Does the work of discard_dead_letters() for the given role.';
+
+/* discard_dead_letters: nothing more is to be done with them.  Parameters and
+ * result as of redrive_dead_letters(); the rows stay, as discarded. */
+CREATE FUNCTION event_engine.discard_dead_letters(ids uuid[] DEFAULT NULL,
+		subscriber text DEFAULT NULL, event_type text DEFAULT NULL,
+		max_letters integer DEFAULT NULL)
+	RETURNS integer
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.discard_dead_letters(uuid[], text, text, integer) IS
+	'Marks dead letters as not to be delivered any more; returns how many.';
+
+REVOKE ALL ON FUNCTION
+	event_engine.redrive_dead_letters_as(oid, uuid[], text, text, integer),
+	event_engine.discard_dead_letters_as(oid, uuid[], text, text, integer)
+FROM PUBLIC;
