@@ -27,17 +27,17 @@ SELECT clock_timestamp() AS begun \gset
 CALL demo.publish_all();
 SELECT round(extract(epoch FROM clock_timestamp() - :'begun') * 1000) AS ms \gset
 
-SELECT count(id) AS stored, count(error) AS refused, count(*) AS published,
-	round(1000.0 * count(*) / :ms) AS rate,
-	string_agg(DISTINCT error, ', ') AS sqlstates
-FROM demo.outcome \gset
-SELECT count(*) FILTER (WHERE (id IS NOT NULL) = valid) AS agreed,
-	count(*) FILTER (WHERE valid) AS valid, count(*) FILTER (WHERE NOT valid) AS invalid
+SELECT format(
+		'   %s payloads published in %s ms (%s a second): %s stored, %s refused with SQLSTATE %s',
+		count(*), :ms, round(1000.0 * count(*) / :ms), count(id), count(error), string_agg(DISTINCT error, ', ')) AS published,
+	format('   ajv, another validator, finds %s valid and %s not; the two agree on %s of %s',
+		count(*) FILTER (WHERE valid), count(*) FILTER (WHERE NOT valid),
+		count(*) FILTER (WHERE (id IS NOT NULL) = valid), count(*)) AS compared
 FROM demo.outcome JOIN demo.payloads USING (event, n) \gset
-\echo '   ' :published 'payloads published in' :ms 'ms (' :rate 'a second):' :stored 'stored,' :refused 'refused with SQLSTATE' :sqlstates
-\echo '    ajv finds' :valid 'valid and' :invalid 'not; the two agree on' :agreed 'of' :published
+\echo :published
+\echo :compared
 \echo
-\echo '    Refused, and why:'
+\echo '   Refused, and why:'
 \echo
 -- What is wrong in the branch that came closest says more than "no branch matched".
 SELECT o.event || ' ' || o.n AS payload, left(COALESCE(NULLIF(e.instance_path, ''), '/'), 40) AS at,

@@ -13,11 +13,11 @@ while :; do
 	SQL
 	)
 	[ -n "$events" ] || break
-	while IFS='|' read -r receipt pattern action repository; do
+	while IFS='|' read -r _ pattern action repository; do
 		total=$((total + 1))
 		[ "$total" -gt 4 ] || printf '      %-36s %-12s %s\n' "$pattern" "$action" "$repository"
 	done <<<"$events"
-	sql -v receipt="$receipt" <<<"SELECT event_engine.ack_events(:'receipt');" >/dev/null
+	sql -v receipt="${events%%|*}" <<<"SELECT event_engine.ack_events(:'receipt');" >/dev/null
 done
 [ "$total" -le 4 ] || printf '      ... and %d more\n' $((total - 4))
 printf '      %d events, nothing left\n' "$total"

@@ -5,7 +5,9 @@ ORDER BY events DESC, pattern LIMIT 5;
 
 \echo '   pull-requests, called with one event of three patterns at a time:'
 \echo
-SELECT event, sum(times) AS events, regexp_replace(string_agg(action || ' ' || times, ', ' ORDER BY times DESC, action), '^(.{60}\w*).*', '\1 ...') AS actions
+SELECT event, sum(times) AS events,
+	round(extract(epoch FROM min(fastest)) * 1000, 2) AS "fastest, ms",
+	regexp_replace(string_agg(action || ' ' || times, ', ' ORDER BY times DESC, action), '^(.{50}\w*).*', '\1 ...') AS actions
 FROM demo.pull_request_activity GROUP BY event ORDER BY event;
 
 \echo '   failures, called with envelopes that pass its SQL/JSON path:'

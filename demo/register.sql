@@ -31,8 +31,9 @@ SELECT count(event_engine.register_event_definition(
 	ui_metadata => '{"category": "github"}')) AS definitions
 FROM demo.events \gset
 
-SELECT count(*) AS subschemas FROM jsonb_object_keys(:'schema'::jsonb -> 'definitions') \gset
-\echo '   1 schema document with' :subschemas 'definitions,' :definitions 'event definitions that refer to it; some:'
+SELECT format('   1 schema document of %s definitions, %s event definitions that refer to it; some of them:',
+	count(*), :definitions) AS registered FROM jsonb_object_keys(:'schema'::jsonb -> 'definitions') \gset
+\echo :registered
 \echo
 SELECT pattern, version, status, payload_schema ->> '$ref' AS payload_schema
 FROM event_engine.list_event_definitions('{"category": "github"}')

@@ -1,12 +1,12 @@
 -- A function that is called with one event.
 CREATE TABLE demo.pull_request_activity (
-	event text, action text, times int NOT NULL, latest_by text, PRIMARY KEY (event, action));
+	event text, action text, times int NOT NULL, fastest interval NOT NULL, PRIMARY KEY (event, action));
 
 CREATE FUNCTION demo.on_pull_request(event event_engine.event) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO demo.pull_request_activity AS a
-	VALUES (event.pattern, event.payload ->> 'action', 1, event.payload #>> '{sender,login}')
+	VALUES (event.pattern, event.payload ->> 'action', 1, clock_timestamp() - event.created_at)
 	ON CONFLICT ON CONSTRAINT pull_request_activity_pkey
-		DO UPDATE SET times = a.times + 1, latest_by = excluded.latest_by
+		DO UPDATE SET times = a.times + 1, fastest = least(a.fastest, excluded.fastest)
 $$;
 
 -- One that is called with a batch.
