@@ -92,4 +92,13 @@ extern PGDLLEXPORT void _PG_init(void);
 #define ee_qualified_name(string)	stringToQualifiedNameList(string)
 #endif
 
+/* a lexer of its own making, or one that is given to it */
+#if PG_VERSION_NUM >= 170000
+#define EE_MAKE_JSON_LEX_CONTEXT(json, len, encoding, escapes) \
+	makeJsonLexContextCstringLen(NULL, json, len, encoding, escapes)
+#else
+#define EE_MAKE_JSON_LEX_CONTEXT(json, len, encoding, escapes) \
+	makeJsonLexContextCstringLen(json, len, encoding, escapes)
+#endif
+
 #endif							/* EE_COMPAT_H */

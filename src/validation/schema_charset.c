@@ -61,16 +61,19 @@ ee_schema_charset_invert(EeCharSet *set)
 {
 	EeCharSet  *other = ee_schema_charset_make();
 	pg_wchar	next = 1;
+	pg_wchar	last;
 	int			i;
 
+	/* the server's wide characters of other encodings go beyond Unicode */
+	last = GetDatabaseEncoding() == PG_UTF8 ? EE_MAX_CHAR : 0x7FFFFFFD;
 	for (i = 0; i < set->nranges; i++)
 	{
 		if (set->ranges[i].low > next)
 			ee_schema_charset_add(other, next, set->ranges[i].low - 1);
 		next = set->ranges[i].high + 1;
 	}
-	if (next <= EE_MAX_CHAR)
-		ee_schema_charset_add(other, next, EE_MAX_CHAR);
+	if (next <= last)
+		ee_schema_charset_add(other, next, last);
 	*set = *other;
 }
 

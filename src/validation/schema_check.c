@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "common/jsonapi.h"
+#include "ground/compat.h"
 
 #include "validation/schema_check.h"
 
@@ -219,7 +220,6 @@ is_json(char *text, int len)
 
 	if (!pg_verifymbstr(text, len, true))
 		return false;
-	lex = makeJsonLexContextCstringLen(text, len, GetDatabaseEncoding(),
-									   false);
+	lex = EE_MAKE_JSON_LEX_CONTEXT(text, len, GetDatabaseEncoding(), false);
 	return pg_parse_json(lex, &nullSemAction) == JSON_SUCCESS;
 }

@@ -17,6 +17,7 @@
 #include <limits.h>
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "validation/schema_check.h"
 #include "validation/schema_eval.h"
@@ -25,6 +26,12 @@
 #include "validation/schema_report.h"
 #include "validation/schema_track.h"
 #include "validation/schema_violation.h"
+
+/*
+ * Nodes visited before choices are no longer looked into: in a recursive
+ * schema each level multiplies the ways to fail.
+ */
+#define MAX_VISITS		1000000
 
 #define BRANCH_LIMIT	50		/* violations looked at in each branch */
 
@@ -77,7 +84,7 @@ static void report_in_place(EeReport *r, const EeEdge *edge,
 List *
 ee_schema_report(const EeSchema *schema, Jsonb *instance, int max_violations)
 {
-	EeReport		r = {schema, NULL, NIL, max_violations};
+	EeReport	r = {schema, NULL, NIL, max_violations, 0};
 	EeHere		here = {ee_value_root(instance), NULL, NULL};
 
 	if (r.max <= 0)
@@ -98,6 +105,7 @@ report_node(EeReport *r, EeNodeId id, const EeHere *here, EeTrack *track)
 		return;
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
+	r->visits++;
 	if (id == EE_NODE_FALSE)
 	{
 		report_refused(r, here, "");
@@ -498,7 +506,8 @@ report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
 	int			matches[2] = {-1, -1};
 	int			n = 0;
 	List	   *violations = NIL;
-	int			best;
+	int			best = -1;
+	ListCell   *lc;
 	int			i;
 
 	for (i = 0; i < group->nedges; i++)
@@ -525,20 +534,28 @@ report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
 								matches[0], matches[1]);
 		return;
 	}
-	best = closest_branch(r, group, here, &violations);
-	ee_schema_violation_add(r, here, group->keyword, one ?
-							"exactly one matching schema" :
+	if (r->visits < MAX_VISITS)
+		best = closest_branch(r, group, here, &violations);
+	ee_schema_violation_add(r, here, group->keyword,
+							one ? "exactly one matching schema" :
 							"at least one matching schema",
 							ee_schema_violation_found(here->v),
-							"must match %s of the schemas, closest is %s/%d",
+							"must match %s of the schemas%s",
 							one ? "exactly one" : "at least one",
-							group->keyword, best);
-	if (!ee_schema_violation_full(r))
-		r->violations = list_concat(r->violations, list_truncate(violations,
-																 r->max - list_length(r->violations)));
+							best < 0 ? "" :
+							psprintf(", closest is %s/%d", group->keyword,
+									 best));
+	foreach(lc, violations)
+	{
+		if (!ee_schema_violation_full(r))
+			r->violations = lappend(r->violations, lfirst(lc));
+	}
 }
 
-/* The branch whose failure says most, and its violations. */
+/*
+ * The branch whose failure says most, and its violations.  Each is reported
+ * in a context of its own, of which only the best one's findings stay.
+ */
 static int
 closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 			   List **violations)
@@ -547,9 +564,15 @@ closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 	int			outer_max = r->max;
 	int			best = -1;
 	int			best_distance = INT_MAX;
+	MemoryContext context;
+	MemoryContext old;
 	int			i;
 
 	r->max = BRANCH_LIMIT;
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"event_engine schema report",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
 	for (i = 0; i < group->nedges; i++)
 	{
 		int			d;
@@ -561,9 +584,16 @@ closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 		{
 			best = i;
 			best_distance = d;
-			*violations = r->violations;
+			MemoryContextSwitchTo(old);
+			*violations = ee_schema_violation_copy(r->violations);
+			MemoryContextSwitchTo(context);
 		}
+		MemoryContextReset(context);
+		if (r->visits >= MAX_VISITS)
+			break;
 	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 	r->violations = outer;
 	r->max = outer_max;
 	return best;

@@ -48,7 +48,7 @@ static void release_site(void *arg);
 static EeDialect dialect_argument(FunctionCallInfo fcinfo, int n);
 static EeSchema *compile_with(FunctionCallInfo fcinfo);
 static Jsonb *resolve_in_object(const char *uri, void *arg);
-static void return_violations(FunctionCallInfo fcinfo, List *violations);
+static Datum return_violations(FunctionCallInfo fcinfo, List *violations);
 static List *without_repetition(List *violations);
 static EeDialect dialect_of_schema(Jsonb *schema, EeDialect dialect);
 
@@ -239,17 +239,25 @@ resolve_in_object(const char *uri, void *arg)
 	return JsonbValueToJsonb(&value);
 }
 
-/* jsonschema_errors(schema, instance, dialect) */
+/*
+ * jsonschema_errors(schema, instance, dialect): what is valid, which most is,
+ * gets the fast answer.
+ */
 Datum
 ee_sql_jsonschema_errors(PG_FUNCTION_ARGS)
 {
 	List	   *violations = NIL;
+	const EeSchema *program;
+	Jsonb	   *instance;
 
 	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
-		violations = ee_schema_report(program_of_call(fcinfo),
-									  PG_GETARG_JSONB_P(1), 0);
-	return_violations(fcinfo, violations);
-	return (Datum) 0;
+	{
+		program = program_of_call(fcinfo);
+		instance = PG_GETARG_JSONB_P(1);
+		if (!ee_schema_eval(program, instance))
+			violations = ee_schema_report(program, instance, 0);
+	}
+	return return_violations(fcinfo, violations);
 }
 
 /* jsonschema_errors_with(schema, instance, documents, dialect) */
@@ -261,16 +269,22 @@ ee_sql_jsonschema_errors_with(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
 		violations = ee_schema_report(compile_with(fcinfo),
 									  PG_GETARG_JSONB_P(1), 0);
-	return_violations(fcinfo, violations);
-	return (Datum) 0;
+	return return_violations(fcinfo, violations);
 }
 
-static void
+/* The rows of a report; if there are none, no place for rows is made. */
+static Datum
 return_violations(FunctionCallInfo fcinfo, List *violations)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ListCell   *lc;
 
+	if (violations == NIL && rsinfo != NULL && IsA(rsinfo, ReturnSetInfo) &&
+		(rsinfo->allowedModes & SFRM_ValuePerCall))
+	{
+		rsinfo->isDone = ExprEndResult;
+		PG_RETURN_NULL();
+	}
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, violations)
 	{
@@ -290,6 +304,7 @@ return_violations(FunctionCallInfo fcinfo, List *violations)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 nulls);
 	}
+	return (Datum) 0;
 }
 
 /*
@@ -319,8 +334,7 @@ ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
 		if (violations == NIL)
 			violations = ee_schema_compile_problems(schema, &options);
 	}
-	return_violations(fcinfo, violations);
-	return (Datum) 0;
+	return return_violations(fcinfo, violations);
 }
 
 /* The vocabularies of a metaschema all say some things; once is enough. */

@@ -108,3 +108,29 @@ ee_schema_violation_similar(const EeObjectRules *rules, const char *key,
 	return psprintf("; did you mean %s?", ee_schema_violation_quote(best->name,
 																	best->len));
 }
+
+/* A deep copy in the current context. */
+List *
+ee_schema_violation_copy(const List *violations)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, violations)
+	{
+		const EeViolation *violation = lfirst(lc);
+		EeViolation *copy = palloc(sizeof(EeViolation));
+
+#define COPY(field) \
+	copy->field = violation->field ? pstrdup(violation->field) : NULL
+
+		COPY(instance_path);
+		COPY(keyword_path);
+		COPY(keyword);
+		COPY(message);
+		COPY(expected);
+		COPY(found);
+		result = lappend(result, copy);
+	}
+	return result;
+}

@@ -18,6 +18,7 @@ typedef struct EeReport
 	const EeScope *scope;
 	List	   *violations;
 	int			max;
+	int			visits;			/* of nodes, so far */
 } EeReport;
 
 /* where the report stands: in the instance and in the schema */
@@ -33,6 +34,7 @@ extern void ee_schema_violation_add(EeReport *r, const EeHere *here,
 									const char *keyword, const char *expected,
 									const char *found, const char *fmt,...)
 			pg_attribute_printf(6, 7);
+extern List *ee_schema_violation_copy(const List *violations);
 extern char *ee_schema_violation_count(const char *words, uint32 n,
 									   const char *one, const char *many);
 extern char *ee_schema_violation_quote(const char *name, uint32 len);

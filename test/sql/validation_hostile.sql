@@ -37,5 +37,10 @@ SELECT pg_temp.outcome(s, '{"a": 1}') FROM unnest(ARRAY['[]', '"x"', 'null', '{"
 SET statement_timeout = '300ms';
 SELECT jsonschema_is_valid('{"pattern": "^(a*)(a*)(a*)(a*)(a*)c\\5\\4\\3\\2\\1b$"}',
 	to_jsonb(repeat('a', 200) || 'c' || repeat('a', 100) || 'b'));
+-- and so can ways to fail that double at each level; the report of them is bounded
+SELECT jsonschema_is_valid('{"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}], "type": "array"}',
+	(repeat('[', 100) || '1' || repeat(']', 100))::jsonb);
 RESET statement_timeout;
+SELECT count(*) AS reported FROM jsonschema_errors('{"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}], "type": "array"}',
+	(repeat('[', 12) || '1' || repeat(']', 12))::jsonb);
 SELECT 'still here' AS backend;
