@@ -86,7 +86,7 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 		if (slot != NULL)
 			event = ee_handler_event_datum(slot);
 		ee_batch_end(batch);
-		delivery->behind = !batch->exhausted;
+		delivery->behind = !ee_batch_reached_end(batch);
 		if (event != (Datum) 0)
 		{
 			ee_retry_delay(delivery, event, delivery->examining,

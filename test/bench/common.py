@@ -1,0 +1,148 @@
+"""What the figures share: connections, the payload, rounds, the table."""
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+
+import psycopg2
+
+PATTERN = 'invoice.created'
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def payload(n=0):
+    """A document of about 290 bytes."""
+    return ('{"n":%d,"invoice_id":"inv_8f14e45fceea167a",'
+            '"customer_id":"cus_c9f0f895fb98ab91","amount":129900,'
+            '"currency":"EUR","status":"open","due_date":"2025-12-31",'
+            '"lines":[{"sku":"PRO-YEARLY","qty":1,"unit":129900}],'
+            '"created_by":"user_45c48cce2e2d7fbd","note":"annual plan"}' % n)
+
+
+def envelopes(texts):
+    """What publish_events takes, of these payloads."""
+    return '[%s]' % ','.join('{"pattern":"%s","payload":%s}' % (PATTERN, x)
+                             for x in texts)
+
+
+def connect(database='bench', autocommit=True):
+    connection = psycopg2.connect(dbname=database)
+    connection.autocommit = autocommit
+    return connection
+
+
+def run(connection, sql, args=None):
+    cursor = connection.cursor()
+    cursor.execute(sql, args)
+    return cursor.fetchall() if cursor.description else None
+
+
+def value(connection, sql, args=None):
+    return run(connection, sql, args)[0][0]
+
+
+def run_file(connection, name):
+    with open(os.path.join(HERE, name), encoding='utf-8') as file:
+        run(connection, file.read())
+
+
+def wait_until(connection, sql, args=None, timeout=120):
+    """Until sql says true; a condition, with a limit for what went wrong."""
+    end = time.monotonic() + timeout
+    while not value(connection, sql, args):
+        if time.monotonic() > end:
+            raise TimeoutError(cursor_text(sql, args))
+        time.sleep(0.005)
+
+
+def cursor_text(sql, args):
+    return '%s %s' % (' '.join(sql.split()), args or '')
+
+
+def pgbench(script, clients, seconds, database='bench'):
+    """Transactions a second of a prepared script."""
+    with tempfile.NamedTemporaryFile('w', suffix='.sql') as file:
+        file.write(script)
+        file.flush()
+        command = ['pgbench', '-n', '-M', 'prepared', '-c', str(clients),
+                   '-j', str(min(2, clients)), '-T', str(seconds),
+                   '-f', file.name, '-D', 'payload=' + payload(1), database]
+        done = subprocess.run(command, capture_output=True, text=True,
+                              check=False)
+    found = re.search(r'tps = ([\d.]+) \(without', done.stdout)
+    if done.returncode != 0 or not found:
+        raise RuntimeError(done.stdout + done.stderr)
+    return float(found[1])
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def percentile(values, part):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * part))]
+
+
+def spread(values, form='{:,.0f}'):
+    return '%s (%s to %s)' % tuple(
+        form.format(x) for x in (median(values), min(values), max(values)))
+
+
+def alternate(first, second, rounds, warm=True):
+    """Runs two measurements by turns, each round the other way round;
+    the results of each."""
+    results = ([], [])
+    pair = (first, second)
+    if warm:
+        first()
+        second()
+    for i in range(rounds):
+        for which in ((0, 1) if i % 2 == 0 else (1, 0)):
+            results[which].append(pair[which]())
+    return results
+
+
+def ratios(ours, theirs):
+    """Round by round, so that a slow moment of the machine hits both."""
+    return [a / b for a, b in zip(ours, theirs)]
+
+
+class Report:
+    """Lines of the table, printed as they come and again at the end."""
+
+    def __init__(self):
+        self.lines = []
+
+    def add(self, figure, target, measured, met):
+        self.lines.append((figure, target, measured,
+                           '-' if met is None else 'yes' if met else 'NO'))
+        self.show(self.lines[-1:])
+
+    def at_least(self, figure, target, measured, form='{:.2f}'):
+        self.add(figure, 'at least ' + form.format(target),
+                 form.format(measured), measured >= target)
+
+    def at_most(self, figure, target, measured, form='{:.2f}'):
+        self.add(figure, 'at most ' + form.format(target),
+                 form.format(measured), measured <= target)
+
+    def note(self, text):
+        print('      ' + text, flush=True)
+
+    @staticmethod
+    def show(lines):
+        for line in lines:
+            print('   %-58s %-18s %10s  %s' % line, flush=True)
+
+    def table(self):
+        print('\n   %-58s %-18s %10s  %s' % ('figure', 'target', 'measured',
+                                             'met'))
+        print('   ' + '-' * 93)
+        self.show(self.lines)
+        missed = sum(line[3] == 'NO' for line in self.lines)
+        print('\n   %d of %d figures met' %
+              (sum(line[3] == 'yes' for line in self.lines),
+               missed + sum(line[3] == 'yes' for line in self.lines)))
