@@ -13,6 +13,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -68,7 +69,13 @@ ee_partition_for_append(TimestampTz *created_at)
 			*created_at = sealed_until();
 			continue;
 		}
-		if (partition == NULL && !tried)
+
+		/*
+		 * A partition that is attached keeps everybody from the default
+		 * partition until we commit, and in a transaction block nobody knows
+		 * when that will be.
+		 */
+		if (partition == NULL && !tried && !IsTransactionBlock())
 		{
 			tried = true;
 			if (ee_partition_make(*created_at, true))

@@ -6,7 +6,8 @@
  * A partition is made apart and then attached, which publishers do not
  * notice: ATTACH conflicts with other DDL only, and with writers of the
  * default partition.  A publisher who finds none makes one itself if nobody
- * is in the way, and else appends to the default partition.
+ * is in the way and it will commit at once, and else appends to the default
+ * partition; the next upkeep makes one that begins behind its events.
  *
  * Sealing takes SHARE lock on a partition for which no publisher can still
  * hold its lock, writes down its range of seq, and from then on readers that
