@@ -26,6 +26,7 @@ SELECT count(*) AS ids, bool_and(abs(extract(epoch FROM
 FROM event_engine.events AS e;
 SELECT event_engine.event_time(gen_random_uuid()) IS NULL AS other_version;
 -- Only the partition of that time is opened (and at midnight its neighbour).
+DO $$ BEGIN PERFORM event_engine.run_maintenance(); END $$;
 CREATE FUNCTION partitions_read(id uuid) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	plan json;
