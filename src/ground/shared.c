@@ -149,6 +149,14 @@ ee_shared_n_workers(void)
 	return ee_shared ? ee_shared->n_workers : 0;
 }
 
+int
+ee_shared_launcher_pid(void)
+{
+	uint32		procno = pg_atomic_read_u32(&ee_shared->launcher_procno);
+
+	return procno == EE_NO_PROC ? 0 : GetPGProcByNumber(procno)->pid;
+}
+
 void
 ee_shared_lock(bool exclusive)
 {

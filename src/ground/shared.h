@@ -92,6 +92,7 @@ extern bool ee_shared_available(void);
 extern EeDatabaseSlot *ee_shared_database(int i);
 extern EeWorkerSlot *ee_shared_worker(int i);
 extern int	ee_shared_n_workers(void);
+extern int	ee_shared_launcher_pid(void);	/* 0: none */
 extern void ee_shared_lock(bool exclusive);
 extern void ee_shared_unlock(void);
 

@@ -93,7 +93,8 @@ SELECT attempts, payload FROM event_engine.receive_events('puller');
 -- whose they are
 CREATE ROLE regress_letter_owner;
 CREATE ROLE regress_letter_other;
-GRANT USAGE ON SCHEMA event_engine TO regress_letter_owner, regress_letter_other;
+CALL event_engine.grant_duty('subscriber', 'regress_letter_owner');
+CALL event_engine.grant_duty('subscriber', 'regress_letter_other');
 UPDATE event_engine.subscriptions SET owner = 'regress_letter_owner' WHERE subscriber = 'puller';
 SET ROLE regress_letter_other;
 SELECT event_engine.redrive_dead_letters(subscriber => 'puller');
@@ -120,6 +121,7 @@ SELECT event_engine.unsubscribe('eater');
 DROP FUNCTION handle;
 DROP TABLE handled;
 REVOKE USAGE ON SCHEMA event_engine FROM regress_letter_owner, regress_letter_other;
+DROP OWNED BY regress_letter_owner, regress_letter_other;
 DROP ROLE regress_letter_owner, regress_letter_other;
 TRUNCATE event_engine.event_dead_letters;
 DELETE FROM event_engine.event_definitions;

@@ -196,7 +196,9 @@ CREATE ROLE regress_pull_owner;
 CREATE ROLE regress_pull_member;
 CREATE ROLE regress_pull_other;
 GRANT regress_pull_owner TO regress_pull_member;
-GRANT USAGE ON SCHEMA event_engine TO regress_pull_owner, regress_pull_member, regress_pull_other;
+CALL event_engine.grant_duty('subscriber', 'regress_pull_owner');
+CALL event_engine.grant_duty('subscriber', 'regress_pull_member');
+CALL event_engine.grant_duty('subscriber', 'regress_pull_other');
 SET ROLE regress_pull_owner;
 SELECT event_engine.subscribe('owned', ARRAY['pull.test']) IS NOT NULL;
 RESET ROLE;
@@ -227,6 +229,7 @@ SELECT event_engine.unsubscribe('client');
 SELECT * FROM pg_temp.state;
 SELECT count(*) FROM event_engine.delivery_counts;
 
+DROP OWNED BY regress_pull_owner, regress_pull_member, regress_pull_other;
 DROP OWNED BY regress_pull_owner, regress_pull_member, regress_pull_other;
 DROP ROLE regress_pull_owner, regress_pull_member, regress_pull_other;
 TRUNCATE event_engine.event_dead_letters, event_engine.event_processing_log;

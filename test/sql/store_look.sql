@@ -2,6 +2,7 @@
 \set SHOW_CONTEXT never
 DROP EXTENSION event_engine;
 CREATE EXTENSION event_engine;
+SELECT event_engine.run_maintenance();
 SELECT event_engine.register_event_definition(p) AS registered
 FROM unnest('{order.placed,order.paid,order.line.added,mail.sent}'::text[]) AS p;
 CREATE TEMP TABLE published AS

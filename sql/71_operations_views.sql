@@ -1,0 +1,222 @@
+/* ------------------------------------------------------------------------
+ * Operations: what is going on.
+ * ------------------------------------------------------------------------ */
+
+CREATE FUNCTION event_engine.worker_slots(
+		OUT kind text, OUT slot integer, OUT dbid oid, OUT roleid oid,
+		OUT pid integer, OUT state text, OUT started_at timestamptz,
+		OUT events bigint, OUT batches bigint, OUT failures bigint,
+		OUT busy_since timestamptz)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'ee_sql_worker_slots';
+COMMENT ON FUNCTION event_engine.worker_slots() IS
+	'The processes of event_engine in this server; none where the library was not preloaded.';
+
+/*
+ * stat_workers: of all databases.
+ *
+ *	kind		launcher (one a server), router (one a database), executor (one
+ *				a role with subscriptions, while there is work)
+ *	state		starting | running | busy
+ *	events, batches, failures	of an executor since it was started
+ *	busy_for	how long it has been delivering without a pause
+ */
+CREATE VIEW event_engine.stat_workers AS
+	SELECT w.kind, d.datname AS database, r.rolname AS role, w.pid, w.state,
+		w.started_at, w.events, w.batches, w.failures,
+		pg_catalog.clock_timestamp() - w.busy_since AS busy_for
+	FROM event_engine.worker_slots() AS w
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid = w.dbid
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = w.roleid;
+COMMENT ON VIEW event_engine.stat_workers IS
+	'The processes of event_engine in this server, and what they are doing.';
+
+/*
+ * stat_subscriptions
+ *
+ *	delivered, failed, dead		events, over the life of the subscription;
+ *				failed counts attempts
+ *	pending, parked, leased		events that are retried or delayed, that wait
+ *				behind one of the same key, that a pulling client holds
+ *	dead_letters	that nobody has decided on
+ *	lag			positions of the log not yet looked at: an upper bound of the
+ *				events that wait, since they may be of other patterns; it
+ *				stays when nothing of the subscription's is among them
+ *	last_error	of the latest failure that is still to be retried
+ *	moved_at	when the subscription last got on in the log
+ */
+CREATE VIEW event_engine.stat_subscriptions AS
+	SELECT s.subscriber, s.kind, s.status, s.status_reason, s.owner,
+		c.delivered + COALESCE(n.delivered, 0) AS delivered,
+		c.failed + COALESCE(n.failed, 0) AS failed,
+		c.dead + COALESCE(n.dead, 0) AS dead,
+		COALESCE(d.pending, 0) AS pending,
+		COALESCE(d.parked, 0) AS parked,
+		COALESCE(d.leased, 0) + COALESCE(l.leased, 0) AS leased,
+		COALESCE(x.dead_letters, 0) AS dead_letters,
+		GREATEST(p.last - CASE WHEN c.high_seq IS NULL THEN c.low_seq
+			ELSE GREATEST(c.low_seq, LEAST(c.seq, c.high_seq)) END, 0) AS lag,
+		d.next_attempt_at, d.last_error, c.moved_at
+	FROM event_engine.subscriptions AS s
+	CROSS JOIN (SELECT CASE WHEN q.is_called THEN q.last_value
+			ELSE q.last_value - 1 END AS last
+		FROM event_engine.event_seq AS q) AS p
+	LEFT JOIN LATERAL (
+		SELECT m.* FROM (
+			(SELECT g.move, g.low_seq, g.high_seq, g.seq, g.delivered,
+				g.failed, g.dead, g.moved_at
+			FROM event_engine.subscription_cursors AS g
+			WHERE g.subscription_number = s.number)
+			UNION ALL
+			(SELECT a.move, a.low_seq, a.high_seq, a.seq, a.delivered,
+				a.failed, a.dead, a.moved_at
+			FROM event_engine.subscription_cursor_moves AS a
+			WHERE a.subscription_number = s.number
+			ORDER BY a.move DESC LIMIT 1)) AS m
+		ORDER BY m.move DESC LIMIT 1) AS c ON true
+	LEFT JOIN (
+		SELECT o.subscription_number, sum(o.delivered)::bigint AS delivered,
+			sum(o.failed)::bigint AS failed, sum(o.dead)::bigint AS dead
+		FROM event_engine.delivery_counts AS o
+		GROUP BY o.subscription_number) AS n ON n.subscription_number = s.number
+	LEFT JOIN (
+		SELECT e.subscription_number,
+			count(*) FILTER (WHERE e.status IN ('retry', 'delayed')) AS pending,
+			count(*) FILTER (WHERE e.status = 'parked') AS parked,
+			count(*) FILTER (WHERE e.status = 'leased') AS leased,
+			min(e.next_attempt_at) FILTER (WHERE e.status IN ('retry', 'delayed'))
+				AS next_attempt_at,
+			(array_agg(e.last_error ORDER BY e.updated_at DESC)
+				FILTER (WHERE e.last_error IS NOT NULL))[1] AS last_error
+		FROM event_engine.deliveries AS e
+		GROUP BY e.subscription_number) AS d ON d.subscription_number = s.number
+	LEFT JOIN (
+		SELECT h.subscription_number,
+			sum(cardinality(h.seqs))::bigint AS leased
+		FROM event_engine.event_leases AS h
+		GROUP BY h.subscription_number) AS l ON l.subscription_number = s.number
+	LEFT JOIN (
+		SELECT t.subscriber, count(*) AS dead_letters
+		FROM event_engine.event_dead_letters AS t
+		WHERE t.status = 'dead'
+		GROUP BY t.subscriber) AS x ON x.subscriber = s.subscriber;
+COMMENT ON VIEW event_engine.stat_subscriptions IS
+	'How each subscription is getting on: delivered, failed, waiting, lag.';
+
+/*
+ * stat_partitions
+ *
+ *	lower, upper	of created_at; null for the default partition
+ *	events			an estimate, as of the latest ANALYZE or vacuum
+ *	size			with indexes and TOAST, in bytes
+ *	sealed_at		since when it takes no event
+ *	min_seq, max_seq	of a sealed one
+ */
+CREATE VIEW event_engine.stat_partitions AS
+	SELECT c.oid::regclass AS partition, p.lower, p.upper,
+		NULLIF(c.reltuples, -1)::bigint AS events,
+		pg_catalog.pg_total_relation_size(c.oid) AS size,
+		p.sealed_at, p.min_seq, p.max_seq
+	FROM pg_catalog.pg_inherits AS i
+	JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
+	LEFT JOIN event_engine.event_partitions AS p ON p.relid = c.oid
+	WHERE i.inhparent = 'event_engine.events'::regclass;
+COMMENT ON VIEW event_engine.stat_partitions IS
+	'The partitions of the log: bounds, size, state.';
+
+/*
+ * health: is it working?
+ *
+ *	status		healthy
+ *				degraded: something waits for an operator (dead letters, broken
+ *				subscriptions, events in the default partition)
+ *				unhealthy: nothing is being delivered, or by nobody
+ *	problems	each in a sentence
+ */
+CREATE FUNCTION event_engine.health() RETURNS jsonb
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	problems text[] := '{}';
+	severe boolean := false;
+	workers record;
+	totals record;
+	registry record;
+	stranded bigint;
+BEGIN
+	SELECT count(*) FILTER (WHERE w.kind = 'launcher') AS launcher,
+			count(*) FILTER (WHERE w.kind = 'router' AND w.state <> 'starting'
+				AND w.database = current_database()) AS router,
+			count(*) FILTER (WHERE w.kind = 'executor'
+				AND w.database = current_database()) AS executors,
+			count(*) FILTER (WHERE w.kind = 'executor' AND w.state = 'busy'
+				AND w.database = current_database()) AS busy
+		INTO workers FROM event_engine.stat_workers AS w;
+	SELECT count(*) AS subscriptions,
+			count(*) FILTER (WHERE s.status = 'active') AS active,
+			count(*) FILTER (WHERE s.status = 'paused') AS paused,
+			count(*) FILTER (WHERE s.status = 'broken') AS broken,
+			count(*) FILTER (WHERE s.kind <> 'pull') AS worked,
+			COALESCE(sum(s.delivered), 0) AS delivered,
+			COALESCE(sum(s.failed), 0) AS failed,
+			COALESCE(sum(s.pending), 0) AS pending,
+			max(s.moved_at) AS moved_at
+		INTO totals FROM event_engine.stat_subscriptions AS s;
+	SELECT count(*) AS definitions INTO registry
+		FROM event_engine.event_definitions;
+	SELECT count(*) INTO stranded FROM (SELECT FROM event_engine.event_dead_letters
+		AS d WHERE d.status = 'dead' LIMIT 100000) AS d;
+
+	IF totals.worked > 0 AND workers.launcher = 0 THEN
+		problems := problems || 'No workers: the library is not preloaded; events are delivered by process_batch() only.'::text;
+		severe := true;
+	ELSIF totals.worked > 0 AND workers.router = 0 THEN
+		problems := problems || 'The router of this database is not running.'::text;
+		severe := true;
+	END IF;
+	IF NOT current_setting('event_engine.delivery_enabled', true)::boolean THEN
+		problems := problems || 'Delivery is turned off by event_engine.delivery_enabled.'::text;
+		severe := true;
+	END IF;
+	IF totals.broken > 0 THEN
+		problems := problems || format('%s subscription(s) are broken.', totals.broken);
+	END IF;
+	IF stranded > 0 THEN
+		problems := problems || format('%s dead letter(s) wait for a decision.', stranded);
+	END IF;
+	IF EXISTS (SELECT FROM event_engine.events_default) THEN
+		problems := problems || 'Table events_default holds events that found no partition.'::text;
+	END IF;
+	RETURN jsonb_build_object(
+		'status', CASE WHEN severe THEN 'unhealthy'
+			WHEN problems <> '{}' THEN 'degraded' ELSE 'healthy' END,
+		'service', 'event_engine',
+		'version', (SELECT e.extversion FROM pg_extension AS e
+			WHERE e.extname = 'event_engine'),
+		'timestamp', clock_timestamp(),
+		'uptime', extract(epoch FROM date_trunc('seconds',
+			clock_timestamp() - pg_postmaster_start_time()))::bigint,
+		'problems', problems,
+		'stats', jsonb_build_object(
+			'totalProcessed', totals.delivered + totals.failed,
+			'successCount', totals.delivered,
+			'errorCount', totals.failed,
+			'pendingCount', totals.pending,
+			'deadLetterCount', stranded,
+			'lastProcessedAt', totals.moved_at),
+		'workers', jsonb_build_object(
+			'launcher', workers.launcher > 0,
+			'router', workers.router > 0,
+			'executors', workers.executors,
+			'busy', workers.busy),
+		'registry', jsonb_build_object(
+			'eventTypes', registry.definitions,
+			'subscriptions', totals.subscriptions,
+			'active', totals.active,
+			'paused', totals.paused,
+			'broken', totals.broken));
+END
+$$;
+COMMENT ON FUNCTION event_engine.health() IS
+	'Is it working? Status healthy, degraded or unhealthy, the problems, and figures.';

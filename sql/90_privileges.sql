@@ -1,0 +1,29 @@
+/* ------------------------------------------------------------------------
+ * Privileges: PUBLIC has what is said here, and nothing else.  What a duty
+ * consists of is said by the view duties, and given by grant_duty().
+ * ------------------------------------------------------------------------ */
+
+REVOKE ALL ON ALL ROUTINES IN SCHEMA event_engine FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA event_engine FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA event_engine FROM PUBLIC;
+
+/* Names may be looked up, and functions be written that take an event. */
+GRANT USAGE ON SCHEMA event_engine TO PUBLIC;
+GRANT USAGE ON TYPE
+	event_engine.event,
+	event_engine.event_priority,
+	event_engine.received_event,
+	event_engine.validation_error
+TO PUBLIC;
+
+/* Pure functions of their arguments. */
+GRANT EXECUTE ON FUNCTION
+	event_engine.jsonschema_is_valid(jsonb, jsonb, text),
+	event_engine.jsonschema_errors(jsonb, jsonb, text),
+	event_engine.jsonschema_is_valid_with(jsonb, jsonb, jsonb, text),
+	event_engine.jsonschema_errors_with(jsonb, jsonb, jsonb, text),
+	event_engine.jsonschema_check(jsonb, text),
+	event_engine.check_event_pattern(text),
+	event_engine.compare_versions(text, text),
+	event_engine.event_time(uuid)
+TO PUBLIC;
