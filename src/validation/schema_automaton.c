@@ -219,13 +219,23 @@ build(Builder *b, const EeRegexNode *node, int next)
 	}
 }
 
+/* From the last to the first, since each leads to what is there already. */
 static int
 build_children(Builder *b, const EeRegexNode *child, int next)
 {
-	if (child == NULL)
-		return next;
-	check_stack_depth();
-	return build(b, child, build_children(b, child->next, next));
+	const EeRegexNode **children;
+	const EeRegexNode *c;
+	int			n = 0;
+
+	for (c = child; c != NULL; c = c->next)
+		n++;
+	children = palloc(Max(n, 1) * sizeof(EeRegexNode *));
+	for (n = 0, c = child; c != NULL; c = c->next)
+		children[n++] = c;
+	while (n > 0 && !b->failed)
+		next = build(b, children[--n], next);
+	pfree(children);
+	return next;
 }
 
 static int

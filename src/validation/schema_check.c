@@ -123,20 +123,20 @@ enum_has_other(const EeEnum *set, EeValue v)
 				high = set->nothers;
 
 	if (high == 1)
-		return ee_value_equal(set->others[0], v);
+		return ee_value_equal(set->others[0].value, v);
 	hash = ee_value_hash(v);
 	while (low < high)
 	{
 		int			mid = (low + high) / 2;
 
-		if (set->hashes[mid] < hash)
+		if (set->others[mid].hash < hash)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	for (; low < set->nothers && set->hashes[low] == hash; low++)
+	for (; low < set->nothers && set->others[low].hash == hash; low++)
 	{
-		if (ee_value_equal(set->others[low], v))
+		if (ee_value_equal(set->others[low].value, v))
 			return true;
 	}
 	return false;

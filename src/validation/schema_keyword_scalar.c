@@ -18,6 +18,7 @@
 
 static EeEnum *make_enum(EeDraft *draft, EeValue list);
 static int	compare_names(const void *a, const void *b);
+static int	compare_hashed(const void *a, const void *b);
 static void add_bound(EeDraft *draft, EeBoundKind kind, const char *keyword,
 					  EeValue value);
 
@@ -98,10 +99,8 @@ compile_const(EeDraft *draft, const char *keyword, EeValue value)
 		/* make_enum takes an array for a list: wrap it by hand */
 		constant->types = EE_IS_ARRAY;
 		constant->nothers = 1;
-		constant->others = ee_schema_alloc(draft->compile, sizeof(EeValue));
-		constant->others[0] = ee_schema_draft_value(draft, value);
-		constant->hashes = ee_schema_alloc(draft->compile, sizeof(uint32));
-		constant->hashes[0] = ee_value_hash(value);
+		constant->others = ee_schema_alloc(draft->compile, sizeof(EeHashed));
+		constant->others[0].value = ee_schema_draft_value(draft, value);
 		constant->text = draft->node.constant->text;
 		draft->node.constant = constant;
 	}
@@ -115,8 +114,7 @@ make_enum(EeDraft *draft, EeValue list)
 	EeEnum	   *result = ee_schema_alloc(compile, sizeof(EeEnum));
 	uint32		n = list.type == EE_IS_ARRAY ? EE_VALUE_COUNT(list) : 1;
 	EeWalk		walk = {0};
-	uint32		i,
-				j;
+	uint32		i;
 	char	   *text;
 
 	if (list.type == EE_IS_ARRAY)
@@ -134,26 +132,18 @@ make_enum(EeDraft *draft, EeValue list)
 				ee_schema_draft_name(draft, value.data, value.len);
 		else if (value.type & (EE_IS_NUMBER | EE_IS_ARRAY | EE_IS_OBJECT))
 		{
-			uint32		hash = ee_value_hash(value);
+			EeHashed   *other;
 
 			if (result->others == NULL)
-			{
-				result->others = ee_schema_alloc(compile, n * sizeof(EeValue));
-				result->hashes = ee_schema_alloc(compile, n * sizeof(uint32));
-			}
-			/* kept sorted by hash; most lists are short or all strings */
-			for (j = result->nothers; j > 0 && result->hashes[j - 1] > hash;
-				 j--)
-			{
-				result->others[j] = result->others[j - 1];
-				result->hashes[j] = result->hashes[j - 1];
-			}
-			result->others[j] = ee_schema_draft_value(draft, value);
-			result->hashes[j] = hash;
-			result->nothers++;
+				result->others = ee_schema_alloc(compile,
+												 n * sizeof(EeHashed));
+			other = &result->others[result->nothers++];
+			other->hash = ee_value_hash(value);
+			other->value = ee_schema_draft_value(draft, value);
 		}
 	}
 	qsort(result->strings, result->nstrings, sizeof(EeName), compare_names);
+	qsort(result->others, result->nothers, sizeof(EeHashed), compare_hashed);
 	text = ee_value_text(list, EXPECTED_BYTES);
 	result->text = ee_schema_draft_name(draft, text, strlen(text)).data;
 	return result;
@@ -337,6 +327,15 @@ compile_content_media_type(EeDraft *draft, const char *keyword, EeValue value)
 	else if (draft->place->resource->dialect == EE_DIALECT_DRAFT7)
 		ee_schema_draft_string(draft)->content_media_type =
 			ee_schema_draft_name(draft, value.data, value.len).data;
+}
+
+static int
+compare_hashed(const void *a, const void *b)
+{
+	uint32		x = ((const EeHashed *) a)->hash;
+	uint32		y = ((const EeHashed *) b)->hash;
+
+	return x < y ? -1 : x > y;
 }
 
 static int

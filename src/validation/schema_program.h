@@ -135,6 +135,12 @@ typedef struct EeObjectRules
 	EeEdge		unevaluated;
 } EeObjectRules;
 
+typedef struct EeHashed
+{
+	uint32		hash;
+	EeValue		value;
+} EeHashed;
+
 /* the values of enum, or the one of const */
 typedef struct EeEnum
 {
@@ -142,8 +148,7 @@ typedef struct EeEnum
 	int			nstrings;
 	EeName	   *strings;		/* sorted by (length, bytes) */
 	int			nothers;
-	EeValue    *others;			/* numbers, arrays, objects */
-	uint32	   *hashes;			/* of others, ascending */
+	EeHashed   *others;			/* numbers, arrays, objects; by hash */
 	const char *text;			/* the keyword's value, shortened */
 } EeEnum;
 

@@ -84,7 +84,7 @@ static void report_in_place(EeReport *r, const EeEdge *edge,
 List *
 ee_schema_report(const EeSchema *schema, Jsonb *instance, int max_violations)
 {
-	EeReport	r = {schema, NULL, NIL, max_violations, 0};
+	EeReport	r = {schema, NULL, NIL, max_violations, 0, 0};
 	EeHere		here = {ee_value_root(instance), NULL, NULL};
 
 	if (r.max <= 0)
@@ -357,7 +357,7 @@ report_property(EeReport *r, const EeObjectRules *rules, const EeHere *here,
 								ee_schema_violation_quote(key, len),
 								"property %s is not allowed%s",
 								ee_schema_violation_quote(key, len),
-								ee_schema_violation_similar(rules, key, len));
+								ee_schema_violation_similar(r, rules, key, len));
 	}
 	else
 		report_child(r, &rules->additional, here, &instance, value,

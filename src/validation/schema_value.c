@@ -337,6 +337,8 @@ compare_hashed(const void *a, const void *b)
 	const HashedItem *x = a;
 	const HashedItem *y = b;
 
+	/* millions of items take their time */
+	CHECK_FOR_INTERRUPTS();
 	if (x->hash != y->hash)
 		return x->hash < y->hash ? -1 : 1;
 	if (x->index != y->index)

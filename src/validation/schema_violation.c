@@ -11,6 +11,7 @@
 #define FOUND_BYTES		80		/* of a value in a report */
 #define SIMILAR_EDITS	3		/* for "did you mean" */
 #define SIMILAR_BYTES	100
+#define MAX_SUGGESTIONS 100		/* in a report: they are dear */
 
 bool
 ee_schema_violation_full(const EeReport *r)
@@ -78,14 +79,14 @@ ee_schema_violation_found(EeValue v)
 
 /* A property with a name like it, as the end of a sentence; or "". */
 char *
-ee_schema_violation_similar(const EeObjectRules *rules, const char *key,
-							uint32 len)
+ee_schema_violation_similar(EeReport *r, const EeObjectRules *rules,
+							const char *key, uint32 len)
 {
 	const EeProperty *best = NULL;
 	int			best_edits = Min(SIMILAR_EDITS, (int) len / 2);
 	uint32		i;
 
-	if (len > SIMILAR_BYTES)
+	if (len > SIMILAR_BYTES || r->suggestions++ >= MAX_SUGGESTIONS)
 		return "";
 	for (i = 0; i < rules->nproperties; i++)
 	{

@@ -19,6 +19,7 @@ typedef struct EeReport
 	List	   *violations;
 	int			max;
 	int			visits;			/* of nodes, so far */
+	int			suggestions;	/* of similar names, so far */
 } EeReport;
 
 /* where the report stands: in the instance and in the schema */
@@ -39,7 +40,8 @@ extern char *ee_schema_violation_count(const char *words, uint32 n,
 									   const char *one, const char *many);
 extern char *ee_schema_violation_quote(const char *name, uint32 len);
 extern char *ee_schema_violation_found(EeValue v);
-extern char *ee_schema_violation_similar(const EeObjectRules *rules,
+extern char *ee_schema_violation_similar(EeReport *r,
+										 const EeObjectRules *rules,
 										 const char *key, uint32 len);
 
 /* in schema_report_scalar.c */

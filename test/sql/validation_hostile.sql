@@ -27,6 +27,11 @@ SELECT pg_temp.outcome('{"uniqueItems": true, "items": {"type": "integer"}}', (S
 	pg_temp.outcome('{"additionalProperties": {"type": "integer"}, "required": ["500"]}', (SELECT jsonb_object_agg(n, n)::text FROM generate_series(1, 100000) n)) AS properties,
 	pg_temp.outcome('{"pattern": "^[a-z]*$", "minLength": 1000000}', '"' || repeat('a', 1000000) || '"') AS text;
 
+SELECT pg_temp.outcome((SELECT jsonb_build_object('enum', jsonb_agg(n))::text FROM generate_series(1, 100000) n), '99999') AS enumeration,
+	pg_temp.outcome(jsonb_build_object('pattern', '^' || repeat('ab?', 10000) || '$')::text, to_jsonb(repeat('a', 10000))::text) AS pattern,
+	(SELECT count(*) FROM jsonschema_errors((SELECT jsonb_build_object('additionalProperties', false, 'properties', jsonb_object_agg('property' || n, true)) FROM generate_series(1, 1000) n),
+		(SELECT jsonb_object_agg('propert' || n, 1) FROM generate_series(1, 20000) n))) AS unknown_properties;
+
 -- keywords that are anything but what they should be
 SELECT k AS keyword, pg_temp.outcome(format('{"%s": %s}', k, v), '{"a": [1, "x"]}') AS outcome
 FROM unnest('{type,enum,properties,patternProperties,required,items,prefixItems,allOf,oneOf,not,if,$ref,$dynamicRef,minLength,pattern,format,multipleOf,dependentRequired,dependentSchemas,propertyNames,unevaluatedItems,uniqueItems,minimum}'::text[]) k,
