@@ -79,10 +79,14 @@ ee_handler_prepare(EeHandler *handler, const char *signature)
 static Oid
 lookup(const char *signature)
 {
-	Datum		oid = DirectFunctionCall1(to_regprocedure,
-										  PointerGetDatum(cstring_to_text(signature)));
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum		oid;
 
-	if (DatumGetObjectId(oid) == InvalidOid)
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = CStringGetTextDatum(signature);
+	fcinfo->args[0].isnull = false;
+	oid = to_regprocedure(fcinfo);
+	if (fcinfo->isnull)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_INVALID_HANDLER),
 				 errmsg("handler %s does not exist", signature),
