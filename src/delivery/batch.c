@@ -32,6 +32,7 @@ ee_batch_begin(EeDelivery *delivery)
 	EeLogCursor *at;
 
 	batch->delivery = delivery;
+	delivery->matching = false;
 	if (delivery->cursor == NULL ||
 		delivery->cursors_generation !=
 		ee_invalidate_generation(EE_REL_SUBSCRIPTION_CURSORS))
@@ -117,6 +118,7 @@ ee_batch_next(EeBatch *batch)
 			return slot;
 		pattern = DatumGetTextPP(slot_getattr(slot, EE_EVENT_PATTERN,
 											  &isnull));
+		batch->delivery->matching = true;
 		wanted = ee_match_pattern(matcher, VARDATA_ANY(pattern),
 								  VARSIZE_ANY_EXHDR(pattern));
 		if (wanted && ee_match_needs_content(matcher))
@@ -128,6 +130,7 @@ ee_batch_next(EeBatch *batch)
 				   sizeof(batch->event.nulls));
 			wanted = ee_match_event(matcher, &batch->event);
 		}
+		batch->delivery->matching = false;
 		if (wanted)
 			return slot;
 	}

@@ -35,6 +35,7 @@ typedef struct EeDelivery
 	bool		single_next;	/* and the one after it takes one */
 	int64		examining;		/* seq looked at last, known after an error */
 	int64		forced;			/* wanted, whatever the filters say */
+	bool		matching;		/* it is being matched: an error is a filter's */
 	bool		guarded;		/* attempts are committed before they are made */
 	bool		behind;			/* there may be more to read */
 	TimestampTz next_due;		/* of its deliveries; DT_NOEND: none */

@@ -12,6 +12,8 @@
 #include "access/xact.h"
 #include "funcapi.h"
 #include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -30,8 +32,20 @@
  */
 #define MOVE_WORTH	1000
 
+/* What is known of reading when a filter raises an error. */
+typedef struct Reading
+{
+	ReturnSetInfo *result;
+	int			max;			/* events to be given */
+	int			limit;			/* events to be given or put off */
+	int			given;
+	int			passed;			/* given or put off */
+} Reading;
+
 static EeSubscription *load_by_number(int32 number);
-static bool read_events(EeDelivery *delivery, int max, ReturnSetInfo *result);
+static bool read_guarded(EeDelivery *delivery, Reading *reading);
+static bool bury_unmatched(EeDelivery *delivery, const ErrorData *error);
+static bool read_events(EeDelivery *delivery, Reading *reading);
 static bool put_off(EeDelivery *delivery, TupleTableSlot *slot,
 					MemoryContext context);
 static bool add_counts(int32 number, EeCursor *cursor);
@@ -51,6 +65,7 @@ ee_sql_read_log(PG_FUNCTION_ARGS)
 	int32		number = PG_GETARG_INT32(0);
 	int			max = PG_GETARG_INT32(1);
 	EeDelivery *delivery;
+	Reading		reading;
 	EeCursor   *cursor;
 	bool		moved;
 
@@ -66,7 +81,9 @@ ee_sql_read_log(PG_FUNCTION_ARGS)
 	delivery = ee_round_delivery(load_by_number(number), 0,
 								 CurrentMemoryContext);
 	ee_round_expand(delivery);
-	moved = read_events(delivery, max, result);
+	reading.result = result;
+	reading.max = max;
+	moved = read_guarded(delivery, &reading);
 	cursor = ee_cursor_copy(delivery->cursor);
 	moved |= add_counts(number, cursor);
 	if (moved)
@@ -93,19 +110,96 @@ load_by_number(int32 number)
 }
 
 /*
- * Up to max events go into the result; the delivery's cursor is behind them
- * then.  Goes on until there is something to give or nothing left, as a
+ * Read in a subtransaction where a filter may raise an error.  Then those
+ * before the event that is to blame are given first; when it is the next it
+ * becomes a dead letter, and the others go on.
+ */
+static bool
+read_guarded(EeDelivery *delivery, Reading *reading)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool moved = false;
+	volatile bool done = false;
+
+	reading->limit = INT_MAX;
+	while (!done)
+	{
+		reading->given = reading->passed = 0;
+		if (!ee_match_needs_content(delivery->subscription->matcher))
+			return read_events(delivery, reading);
+
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(caller);
+		PG_TRY();
+		{
+			moved |= read_events(delivery, reading);
+			ReleaseCurrentSubTransaction();
+			done = true;
+		}
+		PG_CATCH();
+		{
+			ErrorData  *error;
+
+			MemoryContextSwitchTo(caller);
+			error = CopyErrorData();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(caller);
+			CurrentResourceOwner = owner;
+			if (!delivery->matching ||
+				error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+				ReThrowError(error);
+			tuplestore_clear(reading->result->setResult);
+			delivery->cursor = NULL;
+			if (reading->passed > 0)
+				reading->limit = reading->passed;
+			else
+				moved |= bury_unmatched(delivery, error);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+	}
+	return moved;
+}
+
+/* The event looked at last; false when another one is next by now. */
+static bool
+bury_unmatched(EeDelivery *delivery, const ErrorData *error)
+{
+	EeBatch    *batch;
+	TupleTableSlot *slot;
+	Datum		event = (Datum) 0;
+
+	delivery->forced = delivery->examining;
+	batch = ee_batch_begin(delivery);
+	slot = ee_batch_next(batch);
+	if (slot != NULL && delivery->examining == delivery->forced)
+		event = ee_handler_event_datum(slot);
+	delivery->forced = 0;
+	ee_batch_end(batch);
+	if (event == (Datum) 0)
+		return false;
+	ee_retry_unmatched(delivery, batch->next, event, error);
+	ee_cursor_store(delivery->subscription->number, batch->next);
+	delivery->cursor = NULL;
+	return true;
+}
+
+/*
+ * Events go into the result, or are put off; the delivery's cursor is behind
+ * them then.  Goes on until there is something to give or nothing left, as a
  * client that gets nothing will pause.  True when the cursor is worth storing.
  */
 static bool
-read_events(EeDelivery *delivery, int max, ReturnSetInfo *result)
+read_events(EeDelivery *delivery, Reading *reading)
 {
 	MemoryContext per_event = AllocSetContextCreate(CurrentMemoryContext,
 													"event_engine event",
 													ALLOCSET_DEFAULT_SIZES);
 	bool		moved = false;
 	bool		more = true;
-	int			n = 0;
 
 	while (more)
 	{
@@ -113,20 +207,27 @@ read_events(EeDelivery *delivery, int max, ReturnSetInfo *result)
 		int64		low = batch->next->at.low.seq;
 		TupleTableSlot *slot;
 
-		while (n < max && (slot = ee_batch_next(batch)) != NULL)
+		while (reading->given < reading->max &&
+			   reading->passed < reading->limit &&
+			   (slot = ee_batch_next(batch)) != NULL)
 		{
-			if (put_off(delivery, slot, per_event))
-				continue;
-			slot_getallattrs(slot);
-			tuplestore_putvalues(result->setResult, result->setDesc,
-								 slot->tts_values, slot->tts_isnull);
-			n++;
+			if (!put_off(delivery, slot, per_event))
+			{
+				slot_getallattrs(slot);
+				tuplestore_putvalues(reading->result->setResult,
+									 reading->result->setDesc,
+									 slot->tts_values, slot->tts_isnull);
+				reading->given++;
+			}
+			reading->passed++;
 		}
 		ee_batch_end(batch);
 		moved = moved || batch->examined > 0 || !batch->fresh ||
 			batch->next->at.low.seq - low >= MOVE_WORTH;
-		more = n < max && !ee_batch_reached_end(batch) &&
-			(n == 0 || batch->exhausted);
+		more = reading->given < reading->max &&
+			reading->passed < reading->limit &&
+			!ee_batch_reached_end(batch) &&
+			(reading->given == 0 || batch->exhausted);
 		ee_batch_committed(delivery, batch->next);
 	}
 	MemoryContextDelete(per_event);

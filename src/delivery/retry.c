@@ -76,6 +76,15 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 }
 
 void
+ee_retry_unmatched(EeDelivery *delivery, EeCursor *cursor, Datum event,
+				   const ErrorData *error)
+{
+	cursor->failed++;
+	cursor->dead++;
+	ee_dead_letter_insert(delivery->subscription->subscriber, event, 1, error);
+}
+
+void
 ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 			   TimestampTz until)
 {

@@ -33,6 +33,14 @@ extern void ee_retry_failed(EeDelivery *delivery, EeCursor *cursor,
 							Datum event, int64 seq, int attempts,
 							const ErrorData *error);
 
+/*
+ * Write down that a filter raised an error.  It would do so again, and a
+ * handler must not be given what it may not have asked for: a dead letter at
+ * once.  Counts in the cursor.
+ */
+extern void ee_retry_unmatched(EeDelivery *delivery, EeCursor *cursor,
+							   Datum event, const ErrorData *error);
+
 /* Write down that an event is not due yet. */
 extern void ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 						   TimestampTz until);

@@ -66,6 +66,7 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit)
 	{
 		error = ee_unit_take_error(delivery);
 		unit->abort();
+		ee_unit_heed_cancel(unit, error);
 	}
 	PG_END_TRY();
 
@@ -73,11 +74,12 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit)
 	{
 		if (!progress->begun)
 		{
-			ErrorData  *unexpected = error;
-
-			ReThrowError(unexpected);
+			/* no event is to blame */
+			ee_unit_give_up(delivery, unit, error);
+			progress->round.outcome = EE_ROUND_STALE;
 		}
-		record_failure(delivery, unit, progress, error);
+		else
+			record_failure(delivery, unit, progress, error);
 		FreeErrorData(error);
 	}
 	/* the totals have moved: the cursor is to be read again */
@@ -112,9 +114,9 @@ attempt(EeDelivery *delivery, const EeUnit *unit, Attempt *progress)
 		MemoryContextSwitchTo(old);
 		return;
 	}
-	progress->begun = true;
 	ee_unit_act_as_owner(delivery, unit, &saved);
 	ee_handler_prepare(&handler, subscription->handler);
+	progress->begun = true;
 	ee_handler_timeout_start(subscription->timeout_ms);
 	ee_handler_call(&handler, due->event);
 	ee_handler_timeout_stop();

@@ -30,7 +30,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "delivery/broken.h"
 #include "delivery/handler.h"
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
@@ -63,8 +62,6 @@ static bool put_off(EeDelivery *delivery, TupleTableSlot *slot);
 static void close_in(EeDelivery *delivery, const Progress *progress);
 static bool settle(EeDelivery *delivery, const EeUnit *unit,
 				   const ErrorData *error);
-static void give_up(EeDelivery *delivery, const EeUnit *unit,
-					ErrorData *error);
 static int	batch_limit(const EeDelivery *delivery, int max);
 
 EeDelivery *
@@ -152,6 +149,7 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 	{
 		error = ee_unit_take_error(delivery);
 		unit->abort();
+		ee_unit_heed_cancel(unit, error);
 	}
 	PG_END_TRY();
 	ee_debug_point("delivery_after_commit");
@@ -188,7 +186,7 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 		if (progress->handled == 0 && !progress->in_batch)
 		{
 			/* no event is to blame */
-			give_up(delivery, unit, error);
+			ee_unit_give_up(delivery, unit, error);
 			progress->round.outcome = EE_ROUND_STALE;
 		}
 		else if (progress->handled == 0 ||
@@ -385,22 +383,6 @@ put_off(EeDelivery *delivery, TupleTableSlot *slot)
 /* ---------------------------------------------------------------- failures */
 
 /*
- * The subscription cannot be delivered at all.  When its handler is gone or
- * may not be called it waits for a person; anything else is not its fault
- * and is raised.
- */
-static void
-give_up(EeDelivery *delivery, const EeUnit *unit, ErrorData *error)
-{
-	if (error->sqlerrcode != EE_ERRCODE_INVALID_HANDLER &&
-		error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
-		ReThrowError(error);
-	unit->begin();
-	ee_broken_mark(delivery->subscription, error->message);
-	unit->commit();
-}
-
-/*
  * The first event of the next batch has failed, alone: write that down and
  * move the cursor behind it.  False when it is another one by now; since a
  * late transaction may have put one before it, that is to be run first.
@@ -413,6 +395,7 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error)
 	MemoryContext old;
 	EeBatch    *batch;
 	TupleTableSlot *slot;
+	bool		unmatched = delivery->matching;
 	bool		settled = false;
 
 	unit->begin();
@@ -430,8 +413,11 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error)
 		Datum		event = ee_handler_event_datum(slot);
 
 		ee_batch_end(batch);
-		ee_retry_failed(delivery, batch->next, event, delivery->forced, 1,
-						error);
+		if (unmatched)
+			ee_retry_unmatched(delivery, batch->next, event, error);
+		else
+			ee_retry_failed(delivery, batch->next, event, delivery->forced, 1,
+							error);
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, event, 1,
 									 error->message);

@@ -84,6 +84,8 @@ ee_sql_process_batch(PG_FUNCTION_ARGS)
 	uint64		generation;
 	List	   *subscriptions;
 	ListCell   *lc;
+	int32		last = PG_INT32_MIN;
+	bool		again;
 	int			done = 0;
 
 	if (max < 1)
@@ -95,23 +97,35 @@ ee_sql_process_batch(PG_FUNCTION_ARGS)
 				(errcode(EE_ERRCODE_SUBSCRIPTION_BUSY),
 				 errmsg("process_batch cannot be called by a handler"),
 				 errhint("What is waiting is delivered after the handler has ended.")));
-	generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
-	PushActiveSnapshot(GetLatestSnapshot());
-	subscriptions = ee_subscription_load_all(InvalidOid);
-	PopActiveSnapshot();
-	foreach(lc, subscriptions)
+	do
 	{
-		EeSubscription *subscription = lfirst(lc);
+		generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
+		PushActiveSnapshot(GetLatestSnapshot());
+		subscriptions = ee_subscription_load_all(InvalidOid);
+		PopActiveSnapshot();
+		again = false;
+		foreach(lc, subscriptions)
+		{
+			EeSubscription *subscription = lfirst(lc);
 
-		if (subscription->status != EE_SUBSCRIPTION_ACTIVE ||
-			subscription->kind == EE_SUBSCRIPTION_PULL ||
-			(only != NULL && strcmp(only, subscription->subscriber) != 0) ||
-			!has_privs_of_role(GetUserId(), subscription->owner))
-			continue;
-		if (done < max)
+			if (subscription->number <= last ||
+				subscription->status != EE_SUBSCRIPTION_ACTIVE ||
+				subscription->kind == EE_SUBSCRIPTION_PULL ||
+				(only != NULL && strcmp(only, subscription->subscriber) != 0) ||
+				!has_privs_of_role(GetUserId(), subscription->owner))
+				continue;
+			if (done >= max)
+				break;
+			/* one has been changed meanwhile, or found to be broken */
+			again = generation !=
+				ee_invalidate_generation(EE_REL_SUBSCRIPTIONS);
+			if (again)
+				break;
 			done += process_subscription(subscription, generation,
 										 max - done);
-	}
+			last = subscription->number;
+		}
+	} while (again);
 	PG_RETURN_INT32(done);
 }
 
@@ -123,6 +137,7 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 											 CurrentMemoryContext);
 	int			done = 0;
 	bool		more = true;
+	bool		moved = false;
 
 	ee_round_expand(delivery);
 	while (more && done < max)
@@ -132,6 +147,8 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 		CHECK_FOR_INTERRUPTS();
 		round = ee_round_deliver(delivery, &session_unit, max - done);
 		done += round.delivered;
+		moved |= round.outcome == EE_ROUND_DONE ||
+			round.outcome == EE_ROUND_FAILED;
 		more = round.outcome == EE_ROUND_FAILED ||
 			(delivery->behind && round.outcome != EE_ROUND_LOCKED &&
 			 round.outcome != EE_ROUND_STALE);
@@ -143,11 +160,13 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 		CHECK_FOR_INTERRUPTS();
 		round = ee_retry_round(delivery, &session_unit);
 		done += round.delivered;
+		moved |= round.outcome == EE_ROUND_DONE ||
+			round.outcome == EE_ROUND_FAILED;
 		more = round.outcome == EE_ROUND_DONE ||
 			round.outcome == EE_ROUND_FAILED;
 	}
 	/* a worker that knows this cursor must read it again */
-	if (done > 0)
+	if (moved)
 		ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
 	MemoryContextDelete(delivery->context);
 	return done;

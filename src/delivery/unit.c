@@ -12,8 +12,10 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
+#include "delivery/broken.h"
 #include "delivery/handler.h"
 #include "delivery/unit.h"
+#include "ground/errors.h"
 #include "ground/invalidate.h"
 
 /*
@@ -47,7 +49,19 @@ ee_unit_act_as_owner(EeDelivery *delivery, const EeUnit *unit,
 					 EeIdentity *saved)
 {
 	if (unit->in_session)
+	{
+		/*
+		 * Deferred triggers of the handler must fire while we are its owner,
+		 * not at the end of a transaction of somebody with more rights, and
+		 * restricted as we are nothing can be deferred.  What the caller has
+		 * deferred fires now, in the caller's name.
+		 */
+		SPI_connect();
+		if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
+			elog(ERROR, "could not set constraints immediate");
+		SPI_finish();
 		ee_identity_handler(saved, delivery->subscription->owner);
+	}
 	else
 		saved->guc_level = NewGUCNestLevel();
 }
@@ -56,17 +70,7 @@ void
 ee_unit_act_as_before(const EeUnit *unit, const EeIdentity *saved)
 {
 	if (unit->in_session)
-	{
-		/*
-		 * A deferred trigger must fire while we are the handler's owner, not
-		 * at the end of a transaction of somebody with more rights.
-		 */
-		SPI_connect();
-		if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
-			elog(ERROR, "could not set constraints immediate");
-		SPI_finish();
 		ee_identity_restore(saved);
-	}
 	else
 	{
 		AtEOXact_GUC(false, saved->guc_level);
@@ -88,4 +92,27 @@ ee_unit_take_error(EeDelivery *delivery)
 		error->message = psprintf("handler exceeded its time-out of %d ms",
 								  delivery->subscription->timeout_ms);
 	return error;
+}
+
+/*
+ * Whoever calls process_batch() and cancels it means the call, and no event is
+ * to blame.
+ */
+void
+ee_unit_heed_cancel(const EeUnit *unit, ErrorData *error)
+{
+	if (unit->in_session && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		!ee_handler_timed_out())
+		ReThrowError(error);
+}
+
+void
+ee_unit_give_up(EeDelivery *delivery, const EeUnit *unit, ErrorData *error)
+{
+	if (error->sqlerrcode != EE_ERRCODE_INVALID_HANDLER &&
+		error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		ReThrowError(error);
+	unit->begin();
+	ee_broken_mark(delivery->subscription, error->message);
+	unit->commit();
 }

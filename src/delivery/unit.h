@@ -55,4 +55,15 @@ extern void ee_unit_act_as_before(const EeUnit *unit,
 /* In PG_CATCH: the error, copied into the delivery's context. */
 extern ErrorData *ee_unit_take_error(EeDelivery *delivery);
 
+/* After the abort: raise the error again where it is the session's matter. */
+extern void ee_unit_heed_cancel(const EeUnit *unit, ErrorData *error);
+
+/*
+ * The subscription cannot be delivered at all.  When its handler is gone or
+ * may not be called it waits for a person; anything else is not its fault
+ * and is raised.
+ */
+extern void ee_unit_give_up(EeDelivery *delivery, const EeUnit *unit,
+							ErrorData *error);
+
 #endif							/* EE_UNIT_H */
