@@ -49,13 +49,13 @@ SELECT event_engine.subscribe('ci-dashboard',
 	match => '{"type": "prefix", "value": "github.workflow_",
 		"filters": [{"field": "$.payload.action", "operator": "equals", "value": "completed"}]}');
 SELECT event_engine.subscribe('security-desk',
-	match => '{"type": "regex", "value": "^github\\.(security|dependabot|code_scanning|repository_vuln).*"}');
+	match => '{"type": "regex", "value": "^github\\.(security|dependabot|code_)"}');
 SELECT event_engine.subscribe('release-bell', '{*.release}', channel => 'releases',
 	filter => '$.payload.action == "published"');
 \o
-SELECT subscriber, kind,
-	COALESCE(handler, 'NOTIFY ' || channel, 'receive_events()') AS delivered_to,
+SELECT subscriber,
 	(SELECT string_agg(concat(m ->> 'type', ' ', m ->> 'value'), E'\n') FROM jsonb_array_elements(match) AS m) AS wants,
 	COALESCE(filter_path, (SELECT string_agg(concat_ws(' ', f ->> 'field', f ->> 'operator', f ->> 'value'), E'\n')
-		FROM jsonb_array_elements(match) AS m, jsonb_array_elements(m -> 'filters') AS f)) AS filter
+		FROM jsonb_array_elements(match) AS m, jsonb_array_elements(m -> 'filters') AS f)) AS filter,
+	COALESCE(replace(handler, 'event_engine.', ''), 'NOTIFY ' || channel, 'receive_events()') AS delivered_to
 FROM event_engine.subscriptions ORDER BY number;
