@@ -131,6 +131,7 @@ extern int	ee_shared_router_index(EeDatabaseSlot *slot);
 extern int	ee_shared_executor_index(EeWorkerSlot *slot);
 extern EeDatabaseSlot *ee_shared_my_database(void);
 extern bool ee_shared_executor_exists(Oid dbid, Oid roleid);
+extern bool ee_shared_executor_runs(Oid dbid, Oid roleid);
 extern bool ee_shared_executor_retire(void);
 
 /* Keep workers out of a database, for DROP DATABASE and its kin. */

@@ -24,6 +24,8 @@ static bool start_expired(EeSlotState state, TimestampTz started_at);
 static void detach_launcher(int code, Datum arg);
 static void detach_router(int code, Datum arg);
 static void detach_executor(int code, Datum arg);
+static void leave_to_router(EeDatabaseSlot *db, bool failed);
+static bool find_executor(Oid dbid, Oid roleid, bool running);
 
 /* --------------------------------------------------------------- launcher */
 
@@ -329,19 +331,8 @@ detach_executor(int code, Datum arg)
 	db = ee_shared_find_database(pg_atomic_read_u32(&ee_shared_own_worker->dbid));
 	if (ee_shared_own_worker->generation == DatumGetUInt32(arg))
 	{
-		/* one that failed is wanted again */
-		if (code != 0 && db != NULL)
-		{
-			pg_atomic_fetch_add_u32(&db->failures, 1);
-			for (int w = 0; w < EE_PATTERN_WORDS; w++)
-			{
-				uint64		bits =
-					pg_atomic_read_u64(&ee_shared_own_worker->interest.words[w]);
-
-				pg_atomic_fetch_or_u64(&db->asleep.words[w], bits);
-				pg_atomic_fetch_or_u64(&db->news.words[w], bits);
-			}
-		}
+		if (db != NULL)
+			leave_to_router(db, code != 0);
 		ee_shared_own_worker->state = EE_SLOT_FREE;
 		ee_shared_own_worker->pid = 0;
 		pg_atomic_write_u32(&ee_shared_own_worker->procno, EE_NO_PROC);
@@ -352,6 +343,35 @@ detach_executor(int code, Datum arg)
 	/* the router watches over our patterns from now on */
 	if (db != NULL)
 		ee_shared_set_latch(pg_atomic_read_u32(&db->procno));
+}
+
+/*
+ * What was published while we were leaving is the router's, who may have
+ * seen us still there when it was told.  One that failed is wanted again;
+ * if it did not come to say what it wants, somebody is.
+ */
+static void
+leave_to_router(EeDatabaseSlot *db, bool failed)
+{
+	EePatternSet interest;
+	EePatternSet news;
+
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+		interest.words[w] =
+			pg_atomic_read_u64(&ee_shared_own_worker->interest.words[w]);
+	(void) ee_shared_pattern_take(&ee_shared_own_worker->news, &news);
+	if (failed)
+	{
+		pg_atomic_fetch_add_u32(&db->failures, 1);
+		news = interest;
+		if (ee_shared_pattern_empty(&interest))
+			ee_shared_pattern_all(&news);
+	}
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+	{
+		pg_atomic_fetch_or_u64(&db->asleep.words[w], interest.words[w]);
+		pg_atomic_fetch_or_u64(&db->news.words[w], news.words[w]);
+	}
 }
 
 int
@@ -366,9 +386,22 @@ ee_shared_executor_index(EeWorkerSlot *slot)
 	return slot - ee_shared->workers;
 }
 
-/* Is there an executor of this role in this database? */
+/* Is there an executor of this role in this database, or coming? */
 bool
 ee_shared_executor_exists(Oid dbid, Oid roleid)
+{
+	return find_executor(dbid, roleid, false);
+}
+
+/* Is it there? */
+bool
+ee_shared_executor_runs(Oid dbid, Oid roleid)
+{
+	return find_executor(dbid, roleid, true);
+}
+
+static bool
+find_executor(Oid dbid, Oid roleid, bool running)
 {
 	bool		exists = false;
 
@@ -378,8 +411,10 @@ ee_shared_executor_exists(Oid dbid, Oid roleid)
 		EeWorkerSlot *worker = &ee_shared->workers[i];
 
 		exists = pg_atomic_read_u32(&worker->dbid) == dbid &&
-			worker->roleid == roleid && worker->state != EE_SLOT_FREE &&
-			!start_expired(worker->state, worker->started_at);
+			worker->roleid == roleid &&
+			(worker->state == EE_SLOT_RUNNING ||
+			 (!running && worker->state == EE_SLOT_STARTING &&
+			  !start_expired(worker->state, worker->started_at)));
 	}
 	LWLockRelease(ee_shared->lock);
 	return exists;

@@ -36,8 +36,15 @@
 #include "worker/log_watch.h"
 #include "worker/worker_main.h"
 
+/* Between two looks at a subscription that somebody else has locked. */
+#define LOCKED_INTERVAL_MS	10
+
 static EeWorkerSlot *slot;
 static Oid	role;
+
+/* of the role, see claim_role() */
+static LOCKTAG role_lock;
+static bool role_locked = false;
 
 /* what this process delivers, in a context that goes with it */
 static MemoryContext set_context = NULL;
@@ -50,6 +57,9 @@ static bool guarded = false;
 static bool survived = false;
 
 static bool claim_role(void);
+static bool lock_role(void);
+static void unlock_role(int code, Datum arg);
+static void abort_unit(void);
 static bool guarded_work_left(void);
 static void note_survival(void);
 static bool set_is_current(void);
@@ -62,6 +72,11 @@ static void mark_all_behind(void);
 static long next_wait(TimestampTz idle_since);
 static TimestampTz earliest_due(void);
 static void count_round(const EeRound *round);
+static bool is_behind(void);
+
+static const EeUnit executor_unit = {
+	ee_worker_begin, ee_worker_commit, abort_unit, false
+};
 
 void
 ee_executor_main(Datum arg)
@@ -113,34 +128,70 @@ ee_executor_main(Datum arg)
 			if (TimestampDifferenceExceeds(idle_since, now,
 										   ee_config_worker_idle_timeout) &&
 				earliest_due() > now + ee_config_worker_idle_timeout * INT64CONST(1000) &&
+				!is_behind() &&
 				ee_shared_executor_retire())
 				proc_exit(0);
 			pgstat_report_activity(STATE_IDLE, NULL);
 			ee_worker_wait(next_wait(idle_since), EE_WAIT_EXECUTOR);
 		}
 		CHECK_FOR_INTERRUPTS();
+		/* with work without end there is no wait that would do it */
+		ee_worker_reload();
 	}
 }
 
 /*
- * One executor a role: the lock is the session's, so it goes with the
- * process, whatever becomes of shared memory.
+ * One executor a role, whatever becomes of shared memory: the lock is the
+ * session's, as it is to outlast the units.
  */
 static bool
 claim_role(void)
 {
-	LOCKTAG		tag;
 	bool		claimed;
 
 	ee_worker_begin();
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId,
+	SET_LOCKTAG_OBJECT(role_lock, MyDatabaseId,
 					   ee_extension_relid(EE_REL_SUBSCRIPTIONS), role, 1);
-	claimed = LockAcquire(&tag, ExclusiveLock, true, true) !=
-		LOCKACQUIRE_NOT_AVAIL;
+	before_shmem_exit(unlock_role, (Datum) 0);
+	claimed = lock_role();
 	if (claimed)
 		guarded = ee_crash_guard_start(role);
 	ee_worker_commit();
 	return claimed;
+}
+
+static bool
+lock_role(void)
+{
+	if (LockAcquire(&role_lock, ExclusiveLock, true, true) ==
+		LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	role_locked = true;
+	return true;
+}
+
+/*
+ * Outside of a transaction nobody else releases it: the server takes such
+ * locks for those of a command that is under way.
+ */
+static void
+unlock_role(int code, Datum arg)
+{
+	if (role_locked)
+		(void) LockRelease(&role_lock, ExclusiveLock, true);
+	role_locked = false;
+}
+
+/* An abort releases the locks of the session too. */
+static void
+abort_unit(void)
+{
+	role_locked = false;
+	ee_worker_abort();
+	if (!lock_role())
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("another executor delivers for role %u", role)));
 }
 
 /*
@@ -322,8 +373,8 @@ run_one(EeDelivery *delivery)
 		pgstat_report_activity(STATE_RUNNING,
 							   delivery->subscription->subscriber);
 		round = delivery->guarded ?
-			ee_crash_guard_take(delivery, &ee_worker_unit) :
-			ee_round_deliver(delivery, &ee_worker_unit, INT_MAX);
+			ee_crash_guard_take(delivery, &executor_unit) :
+			ee_round_deliver(delivery, &executor_unit, INT_MAX);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{
@@ -336,7 +387,7 @@ run_one(EeDelivery *delivery)
 	}
 	if (delivery->next_due <= GetCurrentTimestamp())
 	{
-		round = ee_retry_round(delivery, &ee_worker_unit);
+		round = ee_retry_round(delivery, &executor_unit);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{
@@ -367,6 +418,18 @@ count_round(const EeRound *round)
 
 /* ------------------------------------------------------------------- waits */
 
+/* Is there a subscription that somebody else has locked? */
+static bool
+is_behind(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, deliveries)
+		if (((EeDelivery *) lfirst(lc))->behind)
+			return true;
+	return false;
+}
+
 static TimestampTz
 earliest_due(void)
 {
@@ -387,16 +450,17 @@ next_wait(TimestampTz idle_since)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz due = earliest_due();
+	TimestampTz end = idle_since +
+		ee_config_worker_idle_timeout * INT64CONST(1000);
 	long		wait = ee_config_delivery_poll_interval;
-	ListCell   *lc;
 
 	if (due != DT_NOEND)
 		wait = Min(wait, TimestampDifferenceMilliseconds(now, due));
-	wait = Min(wait, TimestampDifferenceMilliseconds(now,
-													 idle_since + ee_config_worker_idle_timeout * INT64CONST(1000)) + 1);
-	/* a subscription that was locked */
-	foreach(lc, deliveries)
-		if (((EeDelivery *) lfirst(lc))->behind)
-			wait = Min(wait, 10);
-	return Max(wait, 1);
+	/* once that is over something else keeps us */
+	if (end > now)
+		wait = Min(wait, TimestampDifferenceMilliseconds(now, end) + 1);
+	if (is_behind())
+		wait = Min(wait, LOCKED_INTERVAL_MS);
+	/* what is due and was not done is locked as well */
+	return Max(wait, due <= now ? LOCKED_INTERVAL_MS : 1);
 }

@@ -398,21 +398,22 @@ start_wanted(void)
 
 		if (!role->wanted)
 			continue;
-		if (ee_shared_executor_exists(MyDatabaseId, role->roleid))
+		if (ee_shared_executor_runs(MyDatabaseId, role->roleid))
 		{
 			role->wanted = false;
 			continue;
 		}
+		/* one that is coming up may never arrive, and is wanted till then */
 		waiting = true;
+		if (ee_shared_executor_exists(MyDatabaseId, role->roleid))
+			continue;
 		if (!may_start(role, now))
 			continue;
 		worker = ee_shared_reserve_executor(MyDatabaseId, role->roleid,
 											&running);
 		if (worker == NULL)
 		{
-			if (running)
-				role->wanted = false;
-			else if (!warned_slots)
+			if (!running && !warned_slots)
 			{
 				ereport(WARNING,
 						(errmsg("all %d slots of event_engine are taken",
@@ -432,10 +433,7 @@ start_wanted(void)
 							psprintf("event_engine executor for role %u",
 									 role->roleid),
 							&start))
-		{
-			role->wanted = false;
 			warned_slots = false;
-		}
 		else
 		{
 			ee_shared_unreserve_executor(worker, start.generation);

@@ -154,6 +154,12 @@ ee_worker_wait(long timeout_ms, EeWait what)
 					 timeout_ms, ee_waits_event(what));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+	ee_worker_reload();
+}
+
+void
+ee_worker_reload(void)
+{
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;

@@ -31,6 +31,7 @@ extern void ee_worker_connect(Oid dbid, Oid roleid, const char *name);
 
 /* Wait for the latch; then interrupts, and the configuration if asked. */
 extern void ee_worker_wait(long timeout_ms, EeWait what);
+extern void ee_worker_reload(void);
 
 /*
  * A transaction of a worker: with a snapshot, and the extension locked so
