@@ -14,6 +14,7 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/sequence.h"
 #include "executor/spi.h"
@@ -125,6 +126,7 @@ read_state(int64 *base_seq)
 static void
 adopt(void)
 {
+	EePlanFrame frame;
 	EeIdentity	saved;
 	int64		last;
 
@@ -135,16 +137,18 @@ adopt(void)
 		return;
 	last = ee_log_state_last_seq();
 	ee_identity_engine(&saved);
-	SPI_connect();
+	ee_plan_begin(&frame);
 	if (SPI_execute(psprintf("UPDATE event_engine.event_log_state SET "
 							 "system_identifier = " INT64_FORMAT
 							 ", base_seq = " INT64_FORMAT,
 							 (int64) GetSystemIdentifier(), last),
 					false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update event_engine.event_log_state");
-	SPI_finish();
+	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	ee_invalidate_announce(EE_REL_EVENT_LOG_STATE);
+	/* so that it is forgotten here too when this is rolled back */
+	CommandCounterIncrement();
 	state_base_seq = last;
 	ereport(LOG,
 			(errmsg("the event log comes from another cluster; events up to seq %lld are taken as committed",

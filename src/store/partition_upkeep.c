@@ -31,6 +31,7 @@
 #include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
+#include "ground/plan.h"
 #include "store/partition.h"
 #include "store/partition_upkeep.h"
 
@@ -60,6 +61,7 @@ ee_partition_make(TimestampTz at, bool nowait)
 	TimestampTz gap_lower;
 	TimestampTz gap_upper;
 	EeIdentity	saved;
+	EePlanFrame frame;
 
 	if (!can_attach(parent))
 		return false;
@@ -82,13 +84,14 @@ ee_partition_make(TimestampTz at, bool nowait)
 	lower = Max(lower, gap_lower);
 	upper = Min(upper, gap_upper);
 
+	/* whose path it is matters: these statements have the engine's rights */
 	ee_identity_engine(&saved);
-	SPI_connect();
+	ee_plan_begin(&frame);
 	if (OidIsValid(default_relid))
 		lower = after_default(lower, upper);
 	if (lower <= at && lower < upper)
 		create_partition(lower, upper);
-	SPI_finish();
+	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return ee_partition_exists_for(at);
 }
@@ -309,11 +312,12 @@ static void
 seal(Oid relid)
 {
 	const char *name = quote_identifier(get_rel_name(relid));
+	EePlanFrame frame;
 	EeIdentity	saved;
 	bool		has_gin;
 
 	ee_identity_engine(&saved);
-	SPI_connect();
+	ee_plan_begin(&frame);
 	/* one statement, one snapshot, taken after the lock */
 	execute(psprintf("INSERT INTO event_engine.event_partitions AS p "
 					 "(relid, sealed_at, min_seq, max_seq) "
@@ -328,7 +332,7 @@ seal(Oid relid)
 	has_gin = SPI_processed > 0;
 	if (ee_config_store_gin_indexes == EE_GIN_SEALED && !has_gin)
 		create_gin_indexes(name);
-	SPI_finish();
+	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	CacheInvalidateRelcacheByRelid(ee_extension_relid(EE_REL_EVENT_PARTITIONS));
 }

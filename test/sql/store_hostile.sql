@@ -1,0 +1,43 @@
+-- What a publisher has in its search path is never run with the rights of the
+-- owner of the log.
+CREATE ROLE store_mallory;
+GRANT USAGE ON SCHEMA event_engine TO store_mallory;
+CREATE SCHEMA evil AUTHORIZATION store_mallory;
+SELECT event_engine.register_event_definition('hostile.tried');
+SET ROLE store_mallory;
+CREATE FUNCTION evil.step(timestamptz, timestamptz) RETURNS timestamptz
+LANGUAGE sql AS 'SELECT $2';
+CREATE FUNCTION evil.final(timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE WARNING 'run as %', current_user;
+	RETURN NULL;
+END $$;
+CREATE AGGREGATE evil.max(timestamptz) (sfunc = evil.step,
+	stype = timestamptz, finalfunc = evil.final);
+RESET ROLE;
+
+-- without a partition for today the publisher makes it
+BEGIN;
+DO $$
+DECLARE
+	partition regclass;
+BEGIN
+	FOR partition IN SELECT inhrelid::regclass FROM pg_inherits
+		WHERE inhparent = 'event_engine.events'::regclass
+			AND inhrelid <> 'event_engine.events_default'::regclass
+	LOOP
+		EXECUTE format('DROP TABLE %s', partition);
+	END LOOP;
+	DELETE FROM event_engine.event_partitions;
+END $$;
+SET LOCAL ROLE store_mallory;
+SET LOCAL search_path = evil, pg_catalog;
+SELECT event_engine.publish_event('hostile.tried', '{}') IS NOT NULL AS published;
+RESET ROLE;
+SELECT count(*) FROM event_engine.event_partitions;
+ROLLBACK;
+
+DROP SCHEMA evil CASCADE;
+DROP OWNED BY store_mallory;
+DROP ROLE store_mallory;
