@@ -5,12 +5,15 @@
  * Rows go straight into the partition and its indexes, as COPY does it: no
  * plan, no tuple routing, and no trigger, since the rows have passed receive
  * already.  Where somebody has put an INSERT trigger of their own on the
- * log, the rows go through INSERT instead, so that it fires.
+ * log, the rows go the way of INSERT instead, so that it fires.
  */
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/rel.h"
@@ -18,9 +21,7 @@
 #include "utils/xid8.h"
 
 #include "ground/extension.h"
-#include "ground/identity.h"
 #include "ground/insert.h"
-#include "ground/plan.h"
 #include "ground/shared.h"
 #include "store/append.h"
 #include "store/log_state.h"
@@ -29,10 +30,12 @@
 /* Rows handed to the table at once. */
 #define APPEND_CHUNK	1000
 
-static bool inserting = false;
+/* seq of the row that append_with_triggers() is handing over, or 0 */
+static int64 inserting = 0;
 
 static void append_run(EePartition *partition, EeEvent *events, int n);
-static void append_by_insert(EeEvent *events, int n);
+static void append_with_triggers(EePartition *partition, EeEvent *events,
+								 int n);
 static void fill_slot(TupleTableSlot *slot, const EeEvent *event);
 
 void
@@ -50,10 +53,14 @@ ee_append_position(EeEvent *event)
 	EE_EVENT_IS_NULL(event, EE_EVENT_SEQ) = false;
 }
 
+/* Once, so that nobody else's row passes for it. */
 bool
-ee_append_in_progress(void)
+ee_append_own_row(int64 seq)
 {
-	return inserting;
+	if (inserting == 0 || seq != inserting)
+		return false;
+	inserting = 0;
+	return true;
 }
 
 void
@@ -90,7 +97,7 @@ ee_append_events(EeEvent *events, int n)
 		for (int i = begin; i < end; i++)
 			ee_append_position(&events[i]);
 		if (partition->foreign_triggers)
-			append_by_insert(events + begin, end - begin);
+			append_with_triggers(partition, events + begin, end - begin);
 		else
 			append_run(partition, events + begin, end - begin);
 		begin = end;
@@ -133,39 +140,44 @@ fill_slot(TupleTableSlot *slot, const EeEvent *event)
 	ExecStoreVirtualTuple(slot);
 }
 
+/*
+ * As the server's own INSERT does it, yet asking for no rights on the table:
+ * triggers and all run as the publisher, who need not be trusted by those
+ * that the log belongs to.
+ */
 static void
-append_by_insert(EeEvent *events, int n)
+append_with_triggers(EePartition *partition, EeEvent *events, int n)
 {
-	static EePlan insert = EE_PLAN("INSERT INTO event_engine.events VALUES "
-								   "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
-								   "$11, $12, $13, $14, $15, $16, $17)",
-								   "uuid", "varchar", "varchar", "varchar",
-								   "jsonb", "timestamptz", "jsonb", "jsonb",
-								   "timestamptz", "varchar", "varchar", "int8",
-								   "event_engine.event_priority", "text",
-								   "timestamptz", "int8", "xid8");
-	EePlanFrame frame;
-	EeIdentity	saved;
+	Relation	rel = table_open(partition->relid, NoLock);
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *target = makeNode(ResultRelInfo);
+	TupleTableSlot *slot = table_slot_create(rel, &estate->es_tupleTable);
+	int64		outer = inserting;
 
-	ee_identity_engine(&saved);
-	ee_plan_begin(&frame);
+	InitResultRelInfo(target, rel, 0, NULL, 0);
+	ExecOpenIndices(target, false);
+	AfterTriggerBeginQuery();
 	PG_TRY();
 	{
-		inserting = true;
 		for (int i = 0; i < n; i++)
 		{
-			char		nulls[EE_EVENT_NATTS];
-
-			for (int a = 0; a < EE_EVENT_NATTS; a++)
-				nulls[a] = events[i].nulls[a] ? 'n' : ' ';
-			ee_plan_execute(&insert, events[i].values, nulls, false, 0);
+			inserting = DatumGetInt64(EE_EVENT_VALUE(&events[i],
+													 EE_EVENT_SEQ));
+			ResetPerTupleExprContext(estate);
+			fill_slot(slot, &events[i]);
+			ExecSimpleRelationInsert(target, estate, slot);
 		}
 	}
 	PG_FINALLY();
 	{
-		inserting = false;
+		/* a trigger may have published, and so may we be in one */
+		inserting = outer;
 	}
 	PG_END_TRY();
-	ee_plan_end(&frame);
-	ee_identity_restore(&saved);
+	AfterTriggerEndQuery(estate);
+	ExecCloseIndices(target);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	ExecCloseResultRelations(estate);
+	FreeExecutorState(estate);
+	table_close(rel, NoLock);
 }

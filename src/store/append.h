@@ -15,7 +15,7 @@ extern void ee_append_events(EeEvent *events, int n);
 /* Give one its place: xid, then seq.  For rows that the server inserts. */
 extern void ee_append_position(EeEvent *event);
 
-/* Is append.c itself running an INSERT?  Its rows are received already. */
-extern bool ee_append_in_progress(void);
+/* Is this the row that append.c itself inserts?  That is received already. */
+extern bool ee_append_own_row(int64 seq);
 
 #endif							/* EE_APPEND_H */

@@ -381,12 +381,12 @@ ee_sql_receive_row(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("receive_row must be fired BEFORE INSERT FOR EACH ROW")));
-	if (ee_append_in_progress())
-		return PointerGetDatum(trigger->tg_trigtuple);
-
 	rel = trigger->tg_relation;
 	heap_deform_tuple(trigger->tg_trigtuple, RelationGetDescr(rel),
 					  row.values, row.nulls);
+	if (!EE_EVENT_IS_NULL(&row, EE_EVENT_SEQ) &&
+		ee_append_own_row(DatumGetInt64(EE_EVENT_VALUE(&row, EE_EVENT_SEQ))))
+		return PointerGetDatum(trigger->tg_trigtuple);
 	if (!EE_EVENT_IS_NULL(&row, EE_EVENT_SEQ) ||
 		!EE_EVENT_IS_NULL(&row, EE_EVENT_XID))
 	{

@@ -1,10 +1,10 @@
 -- What a publisher has in its search path is never run with the rights of the
 -- owner of the log.
-CREATE ROLE store_mallory;
-GRANT USAGE ON SCHEMA event_engine TO store_mallory;
-CREATE SCHEMA evil AUTHORIZATION store_mallory;
+CREATE ROLE regress_ee_mallory;
+GRANT USAGE ON SCHEMA event_engine TO regress_ee_mallory;
+CREATE SCHEMA evil AUTHORIZATION regress_ee_mallory;
 SELECT event_engine.register_event_definition('hostile.tried');
-SET ROLE store_mallory;
+SET ROLE regress_ee_mallory;
 CREATE FUNCTION evil.step(timestamptz, timestamptz) RETURNS timestamptz
 LANGUAGE sql AS 'SELECT $2';
 CREATE FUNCTION evil.final(timestamptz) RETURNS timestamptz
@@ -31,7 +31,7 @@ BEGIN
 	END LOOP;
 	DELETE FROM event_engine.event_partitions;
 END $$;
-SET LOCAL ROLE store_mallory;
+SET LOCAL ROLE regress_ee_mallory;
 SET LOCAL search_path = evil, pg_catalog;
 SELECT event_engine.publish_event('hostile.tried', '{}') IS NOT NULL AS published;
 RESET ROLE;
@@ -39,5 +39,5 @@ SELECT count(*) FROM event_engine.event_partitions;
 ROLLBACK;
 
 DROP SCHEMA evil CASCADE;
-DROP OWNED BY store_mallory;
-DROP ROLE store_mallory;
+DROP OWNED BY regress_ee_mallory;
+DROP ROLE regress_ee_mallory;
