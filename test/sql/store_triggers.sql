@@ -1,7 +1,7 @@
 -- Triggers that others put on the log fire for every way in, as whoever
 -- publishes, and may publish themselves.
 CREATE ROLE regress_ee_publisher;
-GRANT USAGE ON SCHEMA event_engine TO regress_ee_publisher;
+CALL event_engine.grant_duty('publisher', 'regress_ee_publisher');
 SELECT event_engine.register_event_definition('trigger.cause');
 SELECT event_engine.register_event_definition('trigger.effect');
 

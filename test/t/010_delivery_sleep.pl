@@ -23,7 +23,7 @@ SQL
 new_database($node, 'shop');
 $node->safe_psql('shop', <<'SQL');
 CREATE ROLE clerk LOGIN;
-GRANT USAGE ON SCHEMA event_engine TO clerk;
+CALL event_engine.grant_duty('subscriber', 'clerk');
 CREATE SCHEMA AUTHORIZATION clerk;
 SET ROLE clerk;
 CREATE TABLE clerk.seen (n integer);
