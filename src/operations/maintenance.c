@@ -13,6 +13,7 @@
 #include "utils/snapmgr.h"
 
 #include "delivery/cursor.h"
+#include "delivery/lease.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
@@ -60,6 +61,10 @@ ee_maintenance_run(const EeUnit *unit)
 
 	unit->begin();
 	(void) ee_cursor_gather();
+	unit->commit();
+
+	unit->begin();
+	ee_lease_gather();
 	unit->commit();
 
 	unit->begin();

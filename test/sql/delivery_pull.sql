@@ -177,6 +177,25 @@ SELECT event_engine.resume_subscription('client');
 SELECT pg_temp.receive('resumed');
 SELECT event_engine.ack_events(pg_temp.receipt('resumed'));
 
+-- what is settled leaves nothing behind, even while somebody holds a snapshot
+SELECT pg_temp.publish(80, 81);
+SELECT pg_temp.receive('kept', 1);
+DO $$
+DECLARE
+	receipt uuid;
+BEGIN
+	SELECT r.receipt INTO receipt FROM event_engine.receive_events('client', 1) AS r;
+	FOR i IN 1 .. 3000 LOOP
+		PERFORM event_engine.extend_events(receipt, '1 h');
+	END LOOP;
+	PERFORM event_engine.ack_events(receipt);
+END
+$$;
+SELECT pg_relation_size('event_engine.event_leases') > 16 * 8192 AS long;
+SELECT event_engine.run_maintenance();
+SELECT pg_relation_size('event_engine.event_leases') <= 8192 AS short;
+SELECT event_engine.ack_events(pg_temp.receipt('kept'));
+
 -- what cannot be
 SELECT * FROM event_engine.receive_events('nobody');
 SELECT * FROM event_engine.receive_events(NULL);
