@@ -21,6 +21,8 @@
 #include "delivery/retry.h"
 #include "delivery/retry_round.h"
 
+#define LOCKED_DELAY_USECS	(100 * INT64CONST(1000))
+
 /* Outlives the units. */
 typedef struct Attempt
 {
@@ -109,6 +111,9 @@ attempt(EeDelivery *delivery, const EeUnit *unit, Attempt *progress)
 		!ee_retry_next(delivery, due))
 	{
 		delivery->next_due = ee_retry_next_due(subscription->number);
+		/* due, and locked by somebody: again soon, without spinning */
+		if (delivery->next_due <= GetCurrentTimestamp())
+			delivery->next_due = GetCurrentTimestamp() + LOCKED_DELAY_USECS;
 		progress->round.outcome = progress->counted ? EE_ROUND_DONE :
 			EE_ROUND_IDLE;
 		MemoryContextSwitchTo(old);

@@ -217,5 +217,7 @@ void
 ee_worker_abort(void)
 {
 	AbortCurrentTransaction();
+	/* a handler that failed keeps nothing either */
+	LockReleaseSession(USER_LOCKMETHOD);
 	pgstat_report_stat(false);
 }
