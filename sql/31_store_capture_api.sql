@@ -207,6 +207,15 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
 			MESSAGE = format('"%s" is not a table', relation.relname);
 	END IF;
+	-- What is checked from here on stays so, and has the name that it has.
+	IF relation.relkind <> 'f' THEN
+		EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', "table");
+		IF to_regclass("table"::text) IS DISTINCT FROM "table" THEN
+			RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+				MESSAGE = format('table %s is being renamed', "table");
+		END IF;
+		relation := event_engine.own_table(caller, "table");
+	END IF;
 	IF schema IN ('event_engine', 'pg_catalog', 'information_schema') THEN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
 			MESSAGE = format('changes of table %s cannot be captured', "table"),

@@ -19,7 +19,8 @@ COMMENT ON FUNCTION event_engine.worker_slots() IS
  *	kind		launcher (one a server), router (one a database), executor (one
  *				a role with subscriptions, while there is work)
  *	state		starting | running | busy
- *	events, batches, failures	of an executor since it was started
+ *	events, batches, failures	of an executor since it was started; failures
+ *				are rounds that were rolled back
  *	busy_for	how long it has been delivering without a pause
  */
 CREATE VIEW event_engine.stat_workers AS
@@ -130,7 +131,7 @@ COMMENT ON VIEW event_engine.stat_partitions IS
  *
  *	status		healthy
  *				degraded: something waits for an operator (dead letters, broken
- *				subscriptions, events in the default partition)
+ *				subscriptions)
  *				unhealthy: nothing is being delivered, or by nobody
  *	problems	each in a sentence
  */
@@ -184,9 +185,6 @@ BEGIN
 	END IF;
 	IF stranded > 0 THEN
 		problems := problems || format('%s dead letter(s) wait for a decision.', stranded);
-	END IF;
-	IF EXISTS (SELECT FROM event_engine.events_default) THEN
-		problems := problems || 'Table events_default holds events that found no partition.'::text;
 	END IF;
 	RETURN jsonb_build_object(
 		'status', CASE WHEN severe THEN 'unhealthy'

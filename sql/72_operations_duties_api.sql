@@ -60,9 +60,9 @@ CREATE FUNCTION event_engine.check_duty(duty text, grantee regrole)
 	RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF grantee IS NULL THEN
+	IF grantee IS NULL OR grantee = 0::oid THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = 'role must not be null';
+			MESSAGE = 'role must be one, and not null';
 	END IF;
 	IF duty IS NULL OR duty NOT IN
 		('publisher', 'subscriber', 'reader', 'operator') THEN
