@@ -24,6 +24,7 @@
 
 static bool has_news(const EeLogPosition *low, const EeLogPosition *high);
 static bool look_up_patterns(const EeBatch *batch);
+static bool patterns_are_current(const EeDelivery *delivery);
 
 EeBatch *
 ee_batch_begin(EeDelivery *delivery)
@@ -60,14 +61,14 @@ ee_batch_begin(EeDelivery *delivery)
 			return batch;
 		}
 	}
-	if (delivery->patterns != NULL && delivery->n_patterns == 0)
+	if (!look_up_patterns(batch))
+		batch->reader = ee_log_reader_begin(at, NULL, 0, batch->snapshot);
+	else if (delivery->n_patterns == 0)
 		batch->exhausted = true;
-	else if (look_up_patterns(batch))
+	else
 		batch->reader = ee_log_reader_begin(at, delivery->patterns,
 											delivery->n_patterns,
 											batch->snapshot);
-	else
-		batch->reader = ee_log_reader_begin(at, NULL, 0, batch->snapshot);
 	return batch;
 }
 
@@ -92,7 +93,21 @@ look_up_patterns(const EeBatch *batch)
 
 	return delivery->patterns != NULL &&
 		delivery->n_patterns <= MAX_LOOKUPS &&
-		span > (int64) LOOKUP_WORTH * delivery->n_patterns;
+		span > (int64) LOOKUP_WORTH * delivery->n_patterns &&
+		patterns_are_current(delivery);
+}
+
+/*
+ * Does the delivery know all patterns that the snapshot may see events of?
+ * A definition can be committed together with its first events, while we
+ * have an older list.
+ */
+static bool
+patterns_are_current(const EeDelivery *delivery)
+{
+	return ee_invalidate_settled(EE_REL_EVENT_DEFINITIONS) &&
+		delivery->registry_generation ==
+		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS);
 }
 
 TupleTableSlot *

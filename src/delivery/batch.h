@@ -26,6 +26,7 @@ typedef struct EeDelivery
 	MemoryContext context;		/* of all below, and of the struct */
 	Datum	   *patterns;		/* the registered ones it wants; NULL: all */
 	int			n_patterns;		/* 0 with patterns: none */
+	uint64		registry_generation;	/* of definitions, before patterns */
 	EePatternSet interest;
 	EeCursor   *cursor;			/* NULL: to be loaded */
 	MemoryContext cursor_context;

@@ -85,9 +85,12 @@ ee_round_delivery(const EeSubscription *subscription, uint64 generation,
 void
 ee_round_expand(EeDelivery *delivery)
 {
-	List	   *all = ee_registry_cache_patterns();
+	List	   *all;
 	ListCell   *lc;
 
+	delivery->registry_generation =
+		ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
+	all = ee_registry_cache_patterns();
 	memset(&delivery->interest, 0, sizeof(delivery->interest));
 	delivery->patterns =
 		MemoryContextAlloc(delivery->context,

@@ -11,8 +11,11 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -21,6 +24,8 @@
 #include "ground/invalidate.h"
 #include "ground/shared.h"
 
+static void announcement_tag(LOCKTAG *tag, Oid relid);
+static void lock_announcement(Oid relid);
 static void relation_changed(Datum arg, Oid relid);
 static void schema_changed(Datum arg, int cacheid, uint32 hash);
 
@@ -70,7 +75,46 @@ ee_invalidate_objects_generation(void)
 void
 ee_invalidate_announce(EeRelation relation)
 {
-	CacheInvalidateRelcacheByRelid(ee_extension_relid(relation));
+	Oid			relid = ee_extension_relid(relation);
+
+	lock_announcement(relid);
+	CacheInvalidateRelcacheByRelid(relid);
+}
+
+/*
+ * Who announces holds the lock until the end of the transaction, which is
+ * when all have been told.
+ */
+bool
+ee_invalidate_settled(EeRelation relation)
+{
+	LOCKTAG		tag;
+
+	if (RecoveryInProgress())
+		return false;			/* where the lock cannot be had */
+	announcement_tag(&tag, ee_extension_relid(relation));
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	(void) LockRelease(&tag, ShareLock, false);
+	AcceptInvalidationMessages();
+	return true;
+}
+
+/* Waits for nothing but ee_invalidate_settled(), which holds it for no time. */
+static void
+lock_announcement(Oid relid)
+{
+	LOCKTAG		tag;
+
+	announcement_tag(&tag, relid);
+	(void) LockAcquire(&tag, RowExclusiveLock, false, false);
+}
+
+/* Other locks of ours on a relation's OID have another objsubid. */
+static void
+announcement_tag(LOCKTAG *tag, Oid relid)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, relid, 0, 2);
 }
 
 void
@@ -95,6 +139,7 @@ ee_sql_announce_change(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("announce_change() must be called by an AFTER trigger")));
 
+	lock_announcement(RelationGetRelid(trigger->tg_relation));
 	CacheInvalidateRelcache(trigger->tg_relation);
 	/* workers that sleep take no notice of an invalidation by itself */
 	ee_shared_note_changed();

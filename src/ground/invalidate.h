@@ -50,6 +50,15 @@ extern uint64 ee_invalidate_objects_generation(void);
  */
 extern void ee_invalidate_announce(EeRelation relation);
 
+/*
+ * A commit is visible a moment before the other sessions are told of it, and
+ * a snapshot taken in between sees what the caches know nothing of.  Called
+ * after the snapshot was taken: true, when this session has been told of all
+ * announced changes that the snapshot sees; false, when somebody has a change
+ * under way, so that nobody can tell.  Never waits.
+ */
+extern bool ee_invalidate_settled(EeRelation relation);
+
 /* For extension.c: have the callbacks in place, and name our schema. */
 extern void ee_invalidate_init(void);
 extern void ee_invalidate_watch_schema(uint32 hash);

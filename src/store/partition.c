@@ -15,6 +15,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "partitioning/partbounds.h"
@@ -29,6 +30,7 @@
 
 #include "ground/envelope.h"
 #include "ground/extension.h"
+#include "ground/invalidate.h"
 #include "store/partition.h"
 #include "store/partition_upkeep.h"
 
@@ -48,6 +50,7 @@ static EePartition *find_by_time(TimestampTz at);
 static EePartition *find_by_relid(Oid relid);
 static EePartition *find_default(void);
 static TimestampTz sealed_until(void);
+static EePartition **add_unannounced(EePartition **found, int *n);
 static bool is_log_index(Relation index, int nkeys, int attr1, int attr2);
 
 EePartition *
@@ -121,6 +124,39 @@ ee_partition_candidates(int64 low, int64 high, int *n)
 			continue;
 		found[(*n)++] = partition;
 	}
+	if (!ee_invalidate_settled(EE_REL_EVENT_PARTITIONS))
+		found = add_unannounced(found, n);
+	else if (!cache_valid)
+	{
+		pfree(found);
+		return ee_partition_candidates(low, high, n);
+	}
+	return found;
+}
+
+/*
+ * Partitions that are there and of which we have not been told.  A publisher
+ * who made one for his event may have just committed it with the event.
+ */
+static EePartition **
+add_unannounced(EePartition **found, int *n)
+{
+	List	   *children;
+	ListCell   *lc;
+
+	InvalidateCatalogSnapshot();
+	children = find_inheritance_children(parent_relid, NoLock);
+	found = repalloc(found, sizeof(EePartition *) *
+					 (*n + list_length(children) + 1));
+	foreach(lc, children)
+	{
+		if (find_by_relid(lfirst_oid(lc)) == NULL)
+		{
+			found[*n] = palloc0(sizeof(EePartition));
+			found[(*n)++]->relid = lfirst_oid(lc);
+		}
+	}
+	list_free(children);
 	return found;
 }
 

@@ -31,6 +31,7 @@
 #include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
+#include "ground/invalidate.h"
 #include "ground/plan.h"
 #include "store/partition.h"
 #include "store/partition_upkeep.h"
@@ -293,7 +294,7 @@ create_partition(TimestampTz lower, TimestampTz upper)
 	execute(psprintf("INSERT INTO event_engine.event_partitions (relid, lower, upper) "
 					 "VALUES ('event_engine.%s', %s, %s)",
 					 name, utc_literal(lower), utc_literal(upper)));
-	CacheInvalidateRelcacheByRelid(ee_extension_relid(EE_REL_EVENT_PARTITIONS));
+	ee_invalidate_announce(EE_REL_EVENT_PARTITIONS);
 	CommandCounterIncrement();
 }
 
@@ -334,5 +335,5 @@ seal(Oid relid)
 		create_gin_indexes(name);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
-	CacheInvalidateRelcacheByRelid(ee_extension_relid(EE_REL_EVENT_PARTITIONS));
+	ee_invalidate_announce(EE_REL_EVENT_PARTITIONS);
 }
