@@ -30,6 +30,7 @@
 static void begin_unit(void);
 static void commit_unit(void);
 static void abort_unit(void);
+static void leave_unit(MemoryContext caller);
 static int	process_subscription(const EeSubscription *subscription,
 								 uint64 generation, int max);
 static void start_position(const char *start, EeLogPosition *position);
@@ -46,6 +47,7 @@ PG_FUNCTION_INFO_V1(ee_sql_lock_subscription);
 /* One unit is open at a time, so what it replaced is remembered here. */
 static MemoryContext unit_context;
 static ResourceOwner unit_owner;
+static bool unit_open = false;
 
 static void
 begin_unit(void)
@@ -53,12 +55,14 @@ begin_unit(void)
 	unit_context = CurrentMemoryContext;
 	unit_owner = CurrentResourceOwner;
 	BeginInternalSubTransaction(NULL);
+	unit_open = true;
 }
 
 static void
 commit_unit(void)
 {
 	ReleaseCurrentSubTransaction();
+	unit_open = false;
 	MemoryContextSwitchTo(unit_context);
 	CurrentResourceOwner = unit_owner;
 }
@@ -66,9 +70,27 @@ commit_unit(void)
 static void
 abort_unit(void)
 {
+	unit_open = false;
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(unit_context);
 	CurrentResourceOwner = unit_owner;
+}
+
+/*
+ * An error that no unit took: whoever catches it must find the transaction at
+ * the level that it had when we were called.
+ */
+static void
+leave_unit(MemoryContext caller)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(caller);
+	error = CopyErrorData();
+	FlushErrorState();
+	if (unit_open)
+		abort_unit();
+	ReThrowError(error);
 }
 
 /*
@@ -81,6 +103,7 @@ ee_sql_process_batch(PG_FUNCTION_ARGS)
 	int			max = PG_GETARG_INT32(0);
 	char	   *only = PG_ARGISNULL(1) ? NULL :
 		text_to_cstring(PG_GETARG_TEXT_PP(1));
+	MemoryContext caller = CurrentMemoryContext;
 	uint64		generation;
 	List	   *subscriptions;
 	ListCell   *lc;
@@ -88,6 +111,7 @@ ee_sql_process_batch(PG_FUNCTION_ARGS)
 	bool		again;
 	int			done = 0;
 
+	PreventCommandIfReadOnly("process_batch()");
 	if (max < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -121,8 +145,16 @@ ee_sql_process_batch(PG_FUNCTION_ARGS)
 				ee_invalidate_generation(EE_REL_SUBSCRIPTIONS);
 			if (again)
 				break;
-			done += process_subscription(subscription, generation,
-										 max - done);
+			PG_TRY();
+			{
+				done += process_subscription(subscription, generation,
+											 max - done);
+			}
+			PG_CATCH();
+			{
+				leave_unit(caller);
+			}
+			PG_END_TRY();
 			last = subscription->number;
 		}
 	} while (again);
