@@ -2,10 +2,10 @@
  * schema_format.c
  *	  The values of the keyword format, and a check for each.
  *
- * Each check reads the text once, allocates nothing, and follows the standard
- * that the specification names [Validation 2020-12, 7.3].  Times, addresses
- * and names of hosts are here; URIs and what belongs to them are in
- * schema_format_uri.c.
+ * Each check reads the text once, keeps nothing, and follows the standard
+ * that the specification names [Validation 2020-12, 7.3].  Times and addresses
+ * are here; names of hosts are in schema_idn.c, URIs and what belongs to them
+ * in schema_format_uri.c.
  */
 #include "postgres.h"
 
@@ -13,6 +13,7 @@
 
 #include "validation/schema_format.h"
 #include "validation/schema_format_uri.h"
+#include "validation/schema_idn.h"
 #include "validation/schema_regex.h"
 #include "validation/schema_vocabulary.h"
 
@@ -36,8 +37,6 @@ static bool check_regex(const char *s, uint32 len);
 static int	two_digits(const char *s);
 static bool mailbox(const char *s, uint32 len, bool international);
 static bool local_part(const char *s, uint32 len, bool international);
-static bool labels(const char *s, uint32 len, bool international,
-				   bool reserved);
 static const char *duration_run(const char *p, const char *end,
 								const char *units, bool *any);
 
@@ -261,7 +260,8 @@ mailbox(const char *s, uint32 len, bool international)
 			return check_ipv6(domain + 6, n - 7);
 		return check_ipv4(domain + 1, n - 2);
 	}
-	return labels(domain, n, international, true);
+	return ee_schema_idn_hostname(domain, n, international ?
+								  EE_HOSTNAME_OF_MAIL : EE_HOSTNAME_ASCII);
 }
 
 /* dot-string or quoted-string; at most 64 octets  [RFC 5321, 4.5.3.1.1] */
@@ -317,57 +317,21 @@ local_part(const char *s, uint32 len, bool international)
 static bool
 check_old_hostname(const char *s, uint32 len)
 {
-	return labels(s, len, false, false);
+	return ee_schema_idn_hostname(s, len, EE_HOSTNAME_OLD);
 }
 
-/* hostname  [RFC 1123, 2.1; RFC 5891, 4.2.3.1] */
+/* hostname  [RFC 1123, 2.1; RFC 5890, 2.3.2.1] */
 static bool
 check_hostname(const char *s, uint32 len)
 {
-	return labels(s, len, false, true);
+	return ee_schema_idn_hostname(s, len, EE_HOSTNAME_ASCII);
 }
 
-/* idn-hostname  [RFC 5890, 2.3.2.3]: the shape, not the code points */
+/* idn-hostname  [RFC 5890, 2.3.2.3] */
 static bool
 check_idn_hostname(const char *s, uint32 len)
 {
-	return labels(s, len, true, true);
-}
-
-/*
- * Labels of at most 63 octets: letters, digits and inner hyphens.  reserved:
- * two hyphens after two letters are left to xn--.
- */
-static bool
-labels(const char *s, uint32 len, bool international, bool reserved)
-{
-	uint32		start = 0;
-	uint32		i;
-
-	if (len == 0 || len > 253)
-		return false;
-	for (i = 0; i <= len; i++)
-	{
-		unsigned char c;
-
-		if (i == len || s[i] == '.')
-		{
-			uint32		n = i - start;
-
-			if (n == 0 || n > 63 || s[start] == '-' || s[i - 1] == '-')
-				return false;
-			if (reserved && n >= 4 && s[start + 2] == '-' && s[start + 3] == '-' &&
-				pg_strncasecmp(s + start, "xn", 2) != 0)
-				return false;
-			start = i + 1;
-			continue;
-		}
-		c = s[i];
-		if (c > 127 ? !international :
-			!(IS_DIGIT(c) || (c | 32) - 'a' < 26U || c == '-'))
-			return false;
-	}
-	return true;
+	return ee_schema_idn_hostname(s, len, EE_HOSTNAME_INTERNATIONAL);
 }
 
 /* ipv4  [RFC 2673, 3.2]: four numbers without leading zeroes */

@@ -7,7 +7,7 @@ INSERT INTO cases VALUES
 	('time', '{08:30:06Z,08:30:06.283185z,23:59:60Z,15:59:60-08:00,00:00:00+05:30}', '{08:30:06,24:00:00Z,08:60:00Z,22:59:60Z,08:30:06+24:00,08:30:06.Z,8:30:06Z,08:30:06PST}'),
 	('date-time', '{1963-06-19T08:30:06.283185Z,1990-12-31t15:59:60-08:00}', '{"1963-06-19 08:30:06Z",1990-02-31T15:59:59Z,1963-06-19,08:30:06Z,06/19/1963T08:30:06Z}'),
 	('email', '{joe@example.com,"\"joe bloggs\"@example.com",joe@[127.0.0.1],joe@[IPv6:::1],a+b@x.org}', '{2962,@x.org,joe@,.joe@x.org,jo..e@x.org,"joe bloggs@x.org",joe@x_y.org,joe@[300.0.0.1],a@b@c}'),
-	('hostname', '{www.example.com,a,xn--4gbwdl.xn--wgbh1c,1.example}', '{-bad,bad-,a_b,a..b,.a,a.,"",abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcd.org}'),
+	('hostname', '{www.example.com,a,xn--4gbwdl.xn--wgbh1c,XN--4GBWDL.org,1.example}', '{xn--a,xn--X,xn--vek,xn--l-fda.org,ab--cd,bücher.de,-bad,bad-,a_b,a..b,.a,a.,"",abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcd.org}'),
 	('ipv4', '{192.168.0.1,0.0.0.0,255.255.255.255}', '{256.1.1.1,1.2.3,1.2.3.4.5,01.2.3.4,1.2.3.4/24,"１.2.3.4"}'),
 	('ipv6', '{::1,::,1::,2001:db8::8a2e:370:7334,::ffff:192.0.2.128,1:2:3:4:5:6:7:8,1:2:3:4:5:6:1.2.3.4}', '{12345::,1::2::3,1:2:3:4:5:6:7:8:9,":1",1:,::1%eth0,1:2:3:4:5:6:7,::g,1:2:3:4:5:6:7:1.2.3.4}'),
 	('uri', '{http://foo.bar/?baz=qux#quux,urn:isbn:0,mailto:a@b.c,http://[::1]:80/,ftp://u:p@h/%20,tag:x}', '{//foo.bar,/abc,\\\\WINDOWS,"http:// a",http://a/%2,http://a/<x>,http://[::1,:abc,"",http://x:9a/,1http://x}'),
@@ -19,7 +19,10 @@ INSERT INTO cases VALUES
 	('relative-json-pointer', '{0,1/foo,2#,120/a}', '{/foo,-1,01/a,"0##",1a,""}'),
 	('regex', '{"([abc])+\\s+$",^a$}', '{^(abc],\\a,*}'),
 	('uuid', '{2EB8AA08-AA98-11EA-B4AA-73B441D16380,00000000-0000-0000-0000-000000000000}', '{2eb8aa08-aa98-11ea-b4aa-73b441d1638,2eb8aa08aa9811eab4aa73b441d16380,2eb8aa08-aa98-11ea-b4ga-73b441d16380}'),
-	('idn-email', '{실례@실례.테스트,joe@x.org}', '{2962,@x}'),
+	('idn-email', ARRAY['실례@실례.테스트', 'joe@x.org', 'joe@bu' || U&'\0308' || 'cher.de'], '{2962,@x,joe@x。org,joe@l·a.org}'),
+	('idn-hostname', ARRAY['실례.테스트', 'bücher.de', 'straße.de', 'l·l', 'אב.example', 'a。b', 'xn--bcher-kva.de', repeat('ü', 55)],
+		ARRAY['', '.', 'a。', 'Bücher.de', 'l·a', '・', 'אב.1a', 'א0' || U&'\0660', 'aא', '-ü', 'ü-', 'ü_ü', 'ü$', 'xn--hello-zed', 'bu' || U&'\0308' || 'cher.de',
+			repeat('ü', 60), repeat('ü.', 50) || 'ü', repeat('ü', 100000)]),
 	('made-up', '{anything}', '{}');
 
 -- no row: all are as listed
