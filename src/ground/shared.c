@@ -364,11 +364,11 @@ tell_changed(void)
 		pg_atomic_write_u32(&ee_shared->launcher_request, 1);
 		ee_shared_set_latch(pg_atomic_read_u32(&ee_shared->launcher_procno));
 	}
-	if (db != NULL)
-	{
-		pg_atomic_write_u32(&db->changed, 1);
-		ee_shared_set_latch(pg_atomic_read_u32(&db->procno));
-	}
+
+	/*
+	 * Executors first: one that the router then sees running hands the news
+	 * back if it leaves before it has read it.
+	 */
 	for (int i = 0; i < ee_shared->n_workers; i++)
 	{
 		EeWorkerSlot *worker = &ee_shared->workers[i];
@@ -378,5 +378,11 @@ tell_changed(void)
 			pg_atomic_write_u32(&worker->changed, 1);
 			ee_shared_set_latch(pg_atomic_read_u32(&worker->procno));
 		}
+	}
+	pg_memory_barrier();
+	if (db != NULL)
+	{
+		pg_atomic_write_u32(&db->changed, 1);
+		ee_shared_set_latch(pg_atomic_read_u32(&db->procno));
 	}
 }

@@ -133,6 +133,7 @@ extern EeDatabaseSlot *ee_shared_my_database(void);
 extern bool ee_shared_executor_exists(Oid dbid, Oid roleid);
 extern bool ee_shared_executor_runs(Oid dbid, Oid roleid);
 extern bool ee_shared_executor_retire(void);
+extern void ee_shared_executor_nudge(Oid dbid, Oid roleid);
 
 /* Keep workers out of a database, for DROP DATABASE and its kin. */
 extern void ee_shared_hold_database(Oid dbid);

@@ -367,6 +367,8 @@ leave_to_router(EeDatabaseSlot *db, bool failed)
 		if (ee_shared_pattern_empty(&interest))
 			ee_shared_pattern_all(&news);
 	}
+	else if (pg_atomic_read_u32(&ee_shared_own_worker->changed) != 0)
+		ee_shared_pattern_all(&news);
 	for (int w = 0; w < EE_PATTERN_WORDS; w++)
 	{
 		pg_atomic_fetch_or_u64(&db->asleep.words[w], interest.words[w]);
@@ -398,6 +400,26 @@ bool
 ee_shared_executor_runs(Oid dbid, Oid roleid)
 {
 	return find_executor(dbid, roleid, true);
+}
+
+/* Let the executor of a role, if there is one, look at the log. */
+void
+ee_shared_executor_nudge(Oid dbid, Oid roleid)
+{
+	LWLockAcquire(ee_shared->lock, LW_SHARED);
+	for (int i = 0; i < ee_shared->n_workers; i++)
+	{
+		EeWorkerSlot *worker = &ee_shared->workers[i];
+
+		if (pg_atomic_read_u32(&worker->dbid) != dbid ||
+			worker->roleid != roleid)
+			continue;
+		for (int w = 0; w < EE_PATTERN_WORDS; w++)
+			pg_atomic_fetch_or_u64(&worker->news.words[w],
+								   pg_atomic_read_u64(&worker->interest.words[w]));
+		ee_shared_set_latch(pg_atomic_read_u32(&worker->procno));
+	}
+	LWLockRelease(ee_shared->lock);
 }
 
 static bool

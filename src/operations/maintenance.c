@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "delivery/cursor.h"
 #include "delivery/lease.h"
@@ -94,31 +95,36 @@ forget_expired(void)
 	ee_identity_restore(&saved);
 }
 
-Oid *
+EeRoleDue *
 ee_maintenance_roles_due(int *n)
 {
 	static EePlan due =
-		EE_PLAN("SELECT DISTINCT s.owner::pg_catalog.oid "
+		EE_PLAN("SELECT s.owner::pg_catalog.oid, pg_catalog.min(d.next_attempt_at) "
 				"FROM event_engine.deliveries d "
 				"JOIN event_engine.subscriptions s ON s.number = d.subscription_number "
 				"WHERE d.status IN ('retry', 'delayed') AND s.kind = 'handler' "
-				"AND d.next_attempt_at <= pg_catalog.clock_timestamp()");
+				"GROUP BY s.owner");
 	MemoryContext caller = CurrentMemoryContext;
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Oid		   *roles;
+	EeRoleDue  *roles;
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	*n = (int) ee_plan_execute(&due, NULL, NULL, false, 0);
-	roles = MemoryContextAlloc(caller, sizeof(Oid) * Max(*n, 1));
+	roles = MemoryContextAlloc(caller, sizeof(EeRoleDue) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 	{
 		bool		isnull;
 
-		roles[i] = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-												  SPI_tuptable->tupdesc, 1,
-												  &isnull));
+		roles[i].roleid =
+			DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+										   SPI_tuptable->tupdesc, 1,
+										   &isnull));
+		roles[i].due =
+			DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[i],
+											  SPI_tuptable->tupdesc, 2,
+											  &isnull));
 	}
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);

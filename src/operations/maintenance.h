@@ -7,12 +7,20 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 #include "delivery/round.h"
 
 /* All of it, each step in a unit of its own. */
 extern void ee_maintenance_run(const EeUnit *unit);
 
-/* Roles with deliveries that are due; count in *n. */
-extern Oid *ee_maintenance_roles_due(int *n);
+typedef struct EeRoleDue
+{
+	Oid			roleid;
+	TimestampTz due;			/* its earliest delivery to be tried (again) */
+} EeRoleDue;
+
+/* Roles with deliveries that have a time; count in *n. */
+extern EeRoleDue *ee_maintenance_roles_due(int *n);
 
 #endif							/* EE_MAINTENANCE_H */

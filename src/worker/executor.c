@@ -130,7 +130,13 @@ ee_executor_main(Datum arg)
 				earliest_due() > now + ee_config_worker_idle_timeout * INT64CONST(1000) &&
 				!is_behind() &&
 				ee_shared_executor_retire())
-				proc_exit(0);
+			{
+				/* nobody tells of a prepared transaction: look once more */
+				if (!ee_log_watch_any())
+					proc_exit(0);
+				mark_all_behind();
+				continue;
+			}
 			pgstat_report_activity(STATE_IDLE, NULL);
 			ee_worker_wait(next_wait(idle_since), EE_WAIT_EXECUTOR);
 		}

@@ -46,6 +46,7 @@ typedef struct Role
 	Oid			roleid;
 	EePatternSet interest;
 	TimestampTz started_at;		/* of its latest executor, 0: never */
+	bool		asleep;			/* has no executor, as watch() has seen */
 	bool		wanted;			/* start one as soon as may be */
 	int			delay_ms;		/* between starts: longer at each failure */
 	uint32		failures;		/* in this database when it was started */
@@ -57,6 +58,9 @@ static List *roles = NIL;
 static uint64 subscriptions_generation = 0;
 static uint64 registry_generation = 0;
 static bool warned_slots = false;
+
+/* when a role without an executor is due; DT_NOBEGIN: to be looked up */
+static TimestampTz next_due = DT_NOBEGIN;
 
 static void check_version(void);
 static char *extension_version(void);
@@ -86,6 +90,8 @@ ee_router_main(Datum arg)
 		proc_exit(0);
 	ee_worker_connect(start.dbid, InvalidOid, "event_engine router");
 	check_version();
+	/* what executors that we start do not see, we shall */
+	(void) ee_log_watch_late();
 	read_roles();
 	watch();
 	polled_at = GetCurrentTimestamp();
@@ -104,9 +110,13 @@ ee_router_main(Datum arg)
 									   ee_config_delivery_poll_interval))
 		{
 			poll_log();
-			poll_due();
+			next_due = DT_NOBEGIN;
 			polled_at = now;
 		}
+		if (next_due <= now)
+			poll_due();
+		if (next_due != DT_NOEND)
+			wait = Min(wait, TimestampDifferenceMilliseconds(now, next_due) + 1);
 		if (ee_config_delivery_enabled && start_wanted())
 			wait = Min(wait, WANTED_INTERVAL_MS);
 
@@ -303,7 +313,14 @@ watch(void)
 		Role	   *role = lfirst(lc);
 
 		if (ee_shared_executor_exists(MyDatabaseId, role->roleid))
+		{
+			role->asleep = false;
 			continue;
+		}
+		/* it kept the time of its retries itself until now */
+		if (!role->asleep)
+			next_due = DT_NOBEGIN;
+		role->asleep = true;
 		for (int w = 0; w < EE_PATTERN_WORDS; w++)
 			asleep.words[w] |= role->interest.words[w];
 	}
@@ -336,26 +353,39 @@ poll_log(void)
 {
 	ListCell   *lc;
 
-	if (ee_log_watch_late())
-		foreach(lc, roles)
-			((Role *) lfirst(lc))->wanted = true;
+	if (!ee_log_watch_late())
+		return;
+	foreach(lc, roles)
+	{
+		Role	   *role = lfirst(lc);
+
+		/* an executor may be leaving, and then hands the news back to us */
+		ee_shared_executor_nudge(MyDatabaseId, role->roleid);
+		role->wanted = true;
+	}
 }
 
-/* Whose deliveries are due? */
+/* Whose deliveries are due, and when is the next of somebody who sleeps? */
 static void
 poll_due(void)
 {
-	Oid		   *due;
+	TimestampTz now = GetCurrentTimestamp();
+	EeRoleDue  *due;
 	int			n;
 
+	next_due = DT_NOEND;
 	ee_worker_begin();
 	due = ee_maintenance_roles_due(&n);
 	for (int i = 0; i < n; i++)
 	{
-		Role	   *role = find_role(roles, due[i]);
+		Role	   *role = find_role(roles, due[i].roleid);
 
-		if (role != NULL)
+		if (role == NULL || !role->asleep)
+			continue;
+		if (due[i].due <= now)
 			role->wanted = true;
+		else
+			next_due = Min(next_due, due[i].due);
 	}
 	ee_worker_commit();
 }
