@@ -1,0 +1,85 @@
+# A standby has no workers and delivers nothing.  When it is promoted they
+# start, and what had not been delivered is, and only that.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use EventEngine;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = new_server('primary', init => [ allows_streaming => 1 ], conf => <<'CONF');
+event_engine.delivery_poll_interval = 200ms
+max_prepared_transactions = 10
+log_statement = none
+CONF
+
+new_database($primary, 'shop');
+$primary->safe_psql('shop', <<'SQL');
+SELECT event_engine.register_event_definition('standby.event');
+CREATE TABLE seen (i int PRIMARY KEY);
+CREATE FUNCTION see(e event_engine.event) RETURNS void LANGUAGE sql AS
+	$$ INSERT INTO public.seen VALUES ((e.payload ->> 'i')::int) $$;
+SELECT event_engine.subscribe('standby', '{standby.event}', 'see');
+SQL
+publish($primary, 1, 100);
+wait_until($primary, 'shop', 'SELECT count(*) = 100 FROM seen', 'delivered on the primary');
+
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+publish($primary, 101, 200);
+wait_until($primary, 'shop', 'SELECT count(*) = 200 FROM seen', 'delivered while it is followed');
+
+# what the primary has not delivered: a backlog, a late transaction, a prepared one
+$primary->append_conf('postgresql.conf', 'event_engine.delivery_enabled = off');
+$primary->reload;
+wait_until($primary, 'postgres', "SELECT current_setting('event_engine.delivery_enabled') = 'off'", 'delivery is off');
+$primary->safe_psql('shop', <<'SQL');
+BEGIN;
+SELECT count(event_engine.publish_event('standby.event', jsonb_build_object('i', i))) FROM generate_series(201, 210) i;
+PREPARE TRANSACTION 'both';
+BEGIN;
+SELECT count(event_engine.publish_event('standby.event', jsonb_build_object('i', i))) FROM generate_series(211, 220) i;
+PREPARE TRANSACTION 'never';
+SQL
+publish($primary, 301, 1300);
+my $lost = $primary->background_psql('shop');
+$lost->query_safe('BEGIN');
+$lost->query_safe("SELECT event_engine.publish_event('standby.event', '{\"i\": 5000}')");
+$primary->wait_for_catchup($standby);
+
+is($standby->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'event_engine %'"),
+	'0', 'no workers on a standby');
+my (undef, undef, $error) = $standby->psql('shop', "SELECT event_engine.publish_event('standby.event', '{}')");
+like($error, qr/cannot execute publish_event\(\) in a read-only transaction|recovery/, 'nothing is published there');
+(undef, undef, $error) = $standby->psql('shop', 'SELECT event_engine.process_batch()');
+like($error, qr/read-only|recovery/, 'nor delivered');
+
+my $seen_before = $primary->safe_psql('shop', 'SELECT count(*) FROM seen');
+$primary->stop('immediate');
+$standby->append_conf('postgresql.conf', 'event_engine.delivery_enabled = on');
+$standby->reload;
+$standby->promote;
+wait_until($standby, 'shop', "SELECT count(*) = $seen_before + 1000 FROM seen", 'after the promotion the backlog is delivered');
+publish($standby, 1301, 1400);
+wait_until($standby, 'shop', 'SELECT count(*) = 100 FROM seen WHERE i BETWEEN 1301 AND 1400', 'and what is published now');
+$standby->safe_psql('shop', "COMMIT PREPARED 'both'");
+$standby->safe_psql('shop', "ROLLBACK PREPARED 'never'");
+wait_until($standby, 'shop', 'SELECT count(*) = 10 FROM seen WHERE i BETWEEN 201 AND 210', 'and what was prepared before');
+is($standby->safe_psql('shop', 'SELECT count(*) FROM seen'), $seen_before + 1110, 'nothing is lost, nothing repeated');
+is($standby->safe_psql('shop', "SELECT count(*) FROM (SELECT (payload ->> 'i')::int FROM event_engine.events EXCEPT SELECT i FROM seen) x"),
+	'0', 'the log and what was seen agree');
+$standby->stop;
+done_testing();
+
+sub publish
+{
+	my ($node, $from, $to) = @_;
+
+	return $node->safe_psql('shop',
+		"SELECT count(event_engine.publish_event('standby.event', jsonb_build_object('i', i))) FROM generate_series($from, $to) i");
+}
