@@ -53,12 +53,8 @@ def wait_until(connection, sql, args=None, timeout=120):
     end = time.monotonic() + timeout
     while not value(connection, sql, args):
         if time.monotonic() > end:
-            raise TimeoutError(cursor_text(sql, args))
+            raise TimeoutError('%s %s' % (' '.join(sql.split()), args or ''))
         time.sleep(0.005)
-
-
-def cursor_text(sql, args):
-    return '%s %s' % (' '.join(sql.split()), args or '')
 
 
 def pgbench(script, clients, seconds, database='bench'):
@@ -75,6 +71,16 @@ def pgbench(script, clients, seconds, database='bench'):
     if done.returncode != 0 or not found:
         raise RuntimeError(done.stdout + done.stderr)
     return float(found[1])
+
+
+def flush_ms(connection, n=50):
+    """What a commit takes here and now that has little to write."""
+    times = []
+    for _ in range(n):
+        begun = time.perf_counter()
+        run(connection, "SELECT pg_logical_emit_message(true, 'bench', '')")
+        times.append((time.perf_counter() - begun) * 1000)
+    return median(times)
 
 
 def median(values):

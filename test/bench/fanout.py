@@ -37,7 +37,7 @@ def caught_up(connection, n):
 
 
 def publishing(report, options):
-    rounds, seconds = (5, 4) if not options.thorough else (9, 6)
+    rounds, seconds = (11, 2) if not options.thorough else (9, 6)
     connection = connect()
 
     def with_active(n):

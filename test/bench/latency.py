@@ -3,10 +3,18 @@ import multiprocessing
 import select
 import time
 
-from common import (PATTERN, connect, median, payload, percentile, run,
+from common import (PATTERN, connect, median, payload, percentile, ratios, run,
                     wait_until)
 
 GAP = 0.005
+BELL = "SELECT pg_notify('bell', $1)"
+INSERT_AND_BELL = """
+    WITH stored AS (
+        INSERT INTO bench.twin (pattern, version, source, payload, metadata, priority)
+        VALUES ('%s', '1.0.0', '{"type": "external", "id": "postgres"}', $1::jsonb,
+            jsonb_build_object('correlationId', (random() * 1e12)::bigint::text), 'normal')
+        RETURNING id)
+    SELECT pg_notify('bell', id::text) FROM stored""" % PATTERN
 
 
 def publisher(sql, n, start, results):
@@ -50,10 +58,11 @@ def engine(connection, n):
             for i in range(n)]
 
 
-def notify(connection, n):
+def notify(n, sql):
+    """The same between two clients; sql rings the bell."""
     listener = connect()
     run(listener, 'LISTEN bell')
-    process, results = call("SELECT pg_notify('bell', $1)", n)
+    process, results = call(sql, n)
     got = []
     while len(got) < n:
         select.select([listener], [], [], 1)
@@ -68,32 +77,37 @@ def notify(connection, n):
 
 
 def figures(report, options):
-    rounds, n = (5, 1000) if not options.thorough else (5, 2000)
+    rounds, n = (5, 800) if not options.thorough else (5, 2000)
     connection = connect()
     run(connection, "SELECT event_engine.subscribe('latency', ARRAY[%s],"
         " handler => 'bench.started')", (PATTERN,))
-    engine(connection, 200)
-    notify(connection, 200)
-    mine, bells = [], []
+    variants = {
+        'event_engine': lambda m: engine(connection, m),
+        'LISTEN/NOTIFY': lambda m: notify(m, BELL),
+        'INSERT and NOTIFY': lambda m: notify(m, INSERT_AND_BELL)}
+    runs = {name: [] for name in variants}
+    for measure in variants.values():
+        measure(200)
     for i in range(rounds):
-        for which in ((0, 1) if i % 2 == 0 else (1, 0)):
-            if which == 0:
-                mine.append(engine(connection, n))
-            else:
-                bells.append(notify(connection, n))
+        for name in (list(variants) if i % 2 == 0 else
+                     reversed(list(variants))):
+            runs[name].append(variants[name](n))
 
-    def of(runs, which, part):
-        return [percentile([x[which] * 1000 for x in r], part) for r in runs]
+    def of(name, which, part):
+        return [percentile([x[which] * 1000 for x in r], part)
+                for r in runs[name]]
 
-    for name, runs in (('event_engine', mine), ('LISTEN/NOTIFY', bells)):
+    for name in variants:
         report.note('%s, ms: from call p50 %.2f, p99 %.2f, max %.2f; from return p50 %.2f' %
-                    (name, median(of(runs, 0, 0.5)), median(of(runs, 0, 0.99)),
-                     max(of(runs, 0, 1)), median(of(runs, 1, 0.5))))
+                    (name, median(of(name, 0, 0.5)), median(of(name, 0, 0.99)),
+                     max(of(name, 0, 1)), median(of(name, 1, 0.5))))
+    p50 = of('event_engine', 0, 0.5)
     report.at_most("publisher's call to handler, p50 / LISTEN/NOTIFY's", 1.50,
-                   median([a / b for a, b in
-                           zip(of(mine, 0, 0.5), of(bells, 0, 0.5))]))
+                   median(ratios(p50, of('LISTEN/NOTIFY', 0, 0.5))))
+    report.add('the same / INSERT of the event and NOTIFY', '-', '%.2f' %
+               median(ratios(p50, of('INSERT and NOTIFY', 0, 0.5))), None)
     report.at_most("publisher's call to handler, p99, ms", 3.0,
-                   median(of(mine, 0, 0.99)))
+                   median(of('event_engine', 0, 0.99)))
     report.at_most('commit to handler, p50, ms', 0.5,
-                   median(of(mine, 1, 0.5)))
+                   median(of('event_engine', 1, 0.5)))
     run(connection, "SELECT event_engine.unsubscribe('latency')")

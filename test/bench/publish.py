@@ -27,7 +27,7 @@ PREPARE insert_texts(text[]) AS
 
 
 def single(report, options):
-    rounds, seconds = (5, 3) if not options.thorough else (11, 5)
+    rounds, seconds = (9, 2) if not options.thorough else (11, 5)
     for clients in (1, 8):
         ours, theirs = alternate(
             lambda: pgbench(PUBLISH, clients, seconds),

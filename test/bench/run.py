@@ -13,7 +13,7 @@ import fanout
 import latency
 import publish
 import snapshot
-from common import Report, connect, run, run_file, value
+from common import Report, connect, flush_ms, run, run_file, value
 
 FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
            'latency': latency, 'snapshot': snapshot}
@@ -46,9 +46,12 @@ def main():
         connection = connect()
         run_file(connection, 'setup.sql')
         connection.close()
+        flush = flush_ms(admin)
         FIGURES[name].figures(report, options)
-        report.note('in %.0f s, load %.1f' % (time.monotonic() - begun,
-                                              os.getloadavg()[0]))
+        report.note('in %.0f s; load %.1f, a commit took %.2f ms before and'
+                    ' %.2f ms after' %
+                    (time.monotonic() - begun, os.getloadavg()[0], flush,
+                     flush_ms(admin)))
     report.table()
 
 
