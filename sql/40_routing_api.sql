@@ -151,7 +151,7 @@ CREATE FUNCTION event_engine.subscription_options(options jsonb,
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	result jsonb := COALESCE(base, jsonb_build_object('batch_size', 1000,
+	result jsonb := COALESCE(base, jsonb_build_object('batch_size', 5000,
 		'max_attempts', 5, 'backoff_ms', 1000, 'backoff_factor', 2,
 		'backoff_max_ms', 3600000, 'jitter', 0.2, 'timeout_ms', 30000,
 		'processing_log', false, 'start', 'now'));

@@ -43,6 +43,9 @@
 #include "ground/plan.h"
 #include "registry/registry_cache.h"
 
+/* An array of events ends when it has reached this size. */
+#define ARRAY_SIZE_MAX	(16 * 1024 * 1024)
+
 /* What is known of a unit of work when it fails. */
 typedef struct Progress
 {
@@ -347,13 +350,19 @@ hand_out_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 	TimestampTz began = GetCurrentTimestamp();
 	Datum	   *events = palloc(sizeof(Datum) * limit);
 	TupleTableSlot *slot;
+	Size		size = 0;
 	int			n = 0;
 
 	progress->in_batch = true;
-	while (progress->handled < limit && (slot = ee_batch_next(batch)) != NULL)
+	while (progress->handled < limit && size < ARRAY_SIZE_MAX &&
+		   (slot = ee_batch_next(batch)) != NULL)
 	{
 		if (!put_off(delivery, slot))
-			events[n++] = ee_handler_event_datum(slot);
+		{
+			events[n] = ee_handler_event_datum(slot);
+			size += VARSIZE_ANY(DatumGetPointer(events[n]));
+			n++;
+		}
 		progress->handled++;
 	}
 	progress->in_batch = false;

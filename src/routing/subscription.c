@@ -231,7 +231,7 @@ static void
 fill_options(EeSubscription *subscription, Jsonb *options)
 {
 	subscription->batch_size =
-		(int) number_option(options, "batch_size", 1000);
+		(int) number_option(options, "batch_size", 5000);
 	subscription->max_attempts =
 		(int) number_option(options, "max_attempts", 5);
 	subscription->backoff_ms =
