@@ -42,6 +42,7 @@ static Size shmem_size(void);
 static uint32 pattern_bit(const char *pattern, int len);
 static void xact_callback(XactEvent event, void *arg);
 static void tell_published(void);
+static void remember_prepared(void);
 static void tell_changed(void);
 
 void
@@ -104,10 +105,12 @@ startup_shmem(void)
 			pg_atomic_init_u32(&db->changed, 0);
 			pg_atomic_init_u32(&db->dirty, 0);
 			pg_atomic_init_u32(&db->failures, 0);
+			pg_atomic_init_u32(&db->prepared_changed, 0);
 			for (int w = 0; w < EE_PATTERN_WORDS; w++)
 			{
 				pg_atomic_init_u64(&db->asleep.words[w], 0);
 				pg_atomic_init_u64(&db->news.words[w], 0);
+				pg_atomic_init_u64(&db->prepared.words[w], 0);
 			}
 		}
 		for (int i = 0; i < ee_shared->n_workers; i++)
@@ -274,15 +277,53 @@ xact_callback(XactEvent event, void *arg)
 					tell_published();
 			}
 			break;
-		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			/* COMMIT PREPARED has no callback: the poll finds it */
+			remember_prepared();
+			break;
+		case XACT_EVENT_ABORT:
 			break;
 		default:
 			return;
 	}
 	memset(&pending_patterns, 0, sizeof(pending_patterns));
 	pending_published = pending_changed = false;
+}
+
+/*
+ * COMMIT PREPARED has no callback of its own, and neither says what was
+ * published.  After a restart of the server, which forgets it, the poll finds
+ * such a transaction: it was in progress when the poll looked first.
+ */
+static void
+remember_prepared(void)
+{
+	EeDatabaseSlot *db = ee_shared_my_database();
+
+	if (db == NULL)
+		return;
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+		if (pending_patterns.words[w] != 0)
+			pg_atomic_fetch_or_u64(&db->prepared.words[w],
+								   pending_patterns.words[w]);
+	if (pending_changed)
+		pg_atomic_write_u32(&db->prepared_changed, 1);
+}
+
+void
+ee_shared_note_prepared(void)
+{
+	EeDatabaseSlot *db = ee_shared_my_database();
+
+	if (db == NULL)
+		return;
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+	{
+		uint64		bits = pg_atomic_read_u64(&db->prepared.words[w]);
+
+		pending_patterns.words[w] |= bits;
+		pending_published |= bits != 0;
+	}
+	pending_changed |= pg_atomic_read_u32(&db->prepared_changed) != 0;
 }
 
 void

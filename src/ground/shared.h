@@ -59,6 +59,8 @@ typedef struct EeDatabaseSlot
 	pg_atomic_uint32 failures;	/* executors that ended with an error */
 	EeSharedPatternSet asleep;	/* wanted by roles without an executor */
 	EeSharedPatternSet news;	/* of those, published */
+	EeSharedPatternSet prepared;	/* by prepared transactions, ever */
+	pg_atomic_uint32 prepared_changed;	/* one changed configuration */
 } EeDatabaseSlot;
 
 /* An executor.  Locking as above. */
@@ -111,6 +113,9 @@ extern bool ee_shared_pattern_empty(const EePatternSet *set);
 /* Called in a transaction; take effect when it commits. */
 extern void ee_shared_note_published(const char *pattern, int len);
 extern void ee_shared_note_changed(void);
+
+/* Called after COMMIT PREPARED, of a transaction that may be any of them. */
+extern void ee_shared_note_prepared(void);
 
 /* Launcher */
 extern void ee_shared_launcher_attach(void);

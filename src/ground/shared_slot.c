@@ -79,6 +79,8 @@ ee_shared_claim_database(Oid dbid)
 		pg_atomic_write_u32(&db->dirty, 1);
 		ee_shared_clear_patterns(&db->asleep);
 		ee_shared_clear_patterns(&db->news);
+		ee_shared_clear_patterns(&db->prepared);
+		pg_atomic_write_u32(&db->prepared_changed, 0);
 		pg_atomic_write_u32(&db->dbid, dbid);
 	}
 	return db;

@@ -6,6 +6,8 @@
  * DATABASE ... TEMPLATE refuse to work on a database that somebody is
  * connected to.  Our workers are ended first, and kept out until the
  * statement is over.
+ *
+ * And tell of what a prepared transaction published, as nobody else does.
  */
 #include "postgres.h"
 
@@ -52,8 +54,14 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	/* who may not do it will be told so, and does not end our workers */
 	if (!OidIsValid(dbid) || !ee_owns_database(dbid, GetUserId()))
 	{
+		bool		commits = IsA(pstmt->utilityStmt, TransactionStmt) &&
+			((TransactionStmt *) pstmt->utilityStmt)->kind ==
+			TRANS_STMT_COMMIT_PREPARED;
+
 		next(pstmt, query, read_only_tree, context, params, env, dest,
 			 completion);
+		if (commits)
+			ee_shared_note_prepared();
 		return;
 	}
 	PG_TRY();

@@ -13,6 +13,7 @@ use Test::More;
 my $node = new_server('main', conf => <<'CONF');
 event_engine.worker_idle_timeout = 200ms
 event_engine.delivery_poll_interval = 1h
+max_prepared_transactions = 2
 CONF
 
 my $no_executor = <<'SQL';
@@ -62,18 +63,28 @@ is( $node->safe_psql('shop',
 		"SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND objsubid = 1"),
 	'0', 'no executor leaves a lock behind');
 
+# A prepared transaction is told of when it commits, not when it is polled for.
+$node->safe_psql('shop', <<'SQL');
+BEGIN;
+SELECT event_engine.publish_event('order.placed', '{"n": 4}');
+PREPARE TRANSACTION 'order';
+SQL
+$node->safe_psql('shop', "COMMIT PREPARED 'order'");
+wait_until($node, 'shop', 'SELECT count(*) = 4 FROM clerk.seen',
+	'a prepared transaction is delivered');
+
 # The lock survives a handler that fails.
-publish('{"n": 4, "fail": true}');
+publish('{"n": 5, "fail": true}');
 wait_until($node, 'shop',
 	'SELECT count(*) = 1 FROM event_engine.event_dead_letters',
 	'what fails becomes a dead letter');
 $node->safe_psql('postgres',
 	"ALTER SYSTEM SET event_engine.worker_idle_timeout = '1h'");
 $node->reload;
-publish('{"n": 5}');
-wait_until($node, 'shop', 'SELECT count(*) = 4 FROM clerk.seen',
+publish('{"n": 6}');
+wait_until($node, 'shop', 'SELECT count(*) = 5 FROM clerk.seen',
 	'the next one is delivered');
-publish('{"n": 6, "fail": true}');
+publish('{"n": 7, "fail": true}');
 wait_until($node, 'shop',
 	'SELECT count(*) = 2 FROM event_engine.event_dead_letters',
 	'another dead letter');
@@ -94,11 +105,11 @@ WHERE backend_type = 'event_engine executor';
 SQL
 	wait_until($node, 'shop', $no_executor, 'the executor is ended');
 	my $offset = -s $node->logfile;
-	publish('{"n": 7}');
+	publish('{"n": 8}');
 	wait_for_log_line($node, qr/role "clerk" is not permitted to log in/,
 		$offset, 'no executor comes up');
 	$node->safe_psql('shop', 'ALTER ROLE clerk LOGIN');
-	wait_until($node, 'shop', 'SELECT count(*) = 5 FROM clerk.seen',
+	wait_until($node, 'shop', 'SELECT count(*) = 6 FROM clerk.seen',
 		'what was published meanwhile is delivered');
 }
 
