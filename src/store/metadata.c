@@ -428,25 +428,31 @@ ee_metadata_default_source(void)
 {
 	static Oid	role = InvalidOid;
 	static Jsonb *source = NULL;
+	Jsonb	   *result;
 
 	if (source == NULL || role != GetUserId())
 	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 		JsonbParseState *state = NULL;
 		char	   *name = GetUserNameFromId(GetUserId(), false);
 
-		if (source != NULL)
-			pfree(source);
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 		push_text(&state, "type", "external", strlen("external"));
 		push_text(&state, "id", name, strlen(name));
-		source = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT,
+		result = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT,
 												  NULL));
-		pfree(name);
+		role = InvalidOid;
+		if (source != NULL)
+			pfree(source);
+		source = NULL;
+		source = MemoryContextAlloc(TopMemoryContext, VARSIZE(result));
+		memcpy(source, result, VARSIZE(result));
 		role = GetUserId();
-		MemoryContextSwitchTo(old);
+		return result;
 	}
-	return source;
+	/* a copy: publishing may lead to publishing by another role */
+	result = palloc(VARSIZE(source));
+	memcpy(result, source, VARSIZE(source));
+	return result;
 }
 
 const char *

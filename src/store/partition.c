@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "ground/envelope.h"
+#include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
 #include "store/partition.h"
@@ -183,6 +184,13 @@ ee_partition_indexes(EePartition *partition)
 	if (partition->indexes_known)
 		return;
 	rel = table_open(partition->relid, NoLock);
+	if (RelationGetDescr(rel)->natts != EE_EVENT_NATTS)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_VERSION_MISMATCH),
+				 errmsg("partition \"%s\" of event_engine.events has %d columns, expected %d",
+						get_rel_name(partition->relid),
+						RelationGetDescr(rel)->natts, EE_EVENT_NATTS),
+				 errhint("Columns cannot be added to the log; free members of an event go into its payload, or into the tags of its metadata.")));
 	partition->foreign_triggers = false;
 	if (rel->trigdesc != NULL)
 		for (int i = 0; i < rel->trigdesc->numtriggers; i++)

@@ -200,21 +200,25 @@ static Datum
 current_role(void)
 {
 	static Oid	role = InvalidOid;
-	static Datum name = (Datum) 0;
+	static text *name = NULL;
+	text	   *result;
 
-	if (role != GetUserId() || name == (Datum) 0)
+	if (role != GetUserId() || name == NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-		char	   *found = GetUserNameFromId(GetUserId(), false);
-
-		if (name != (Datum) 0)
-			pfree(DatumGetPointer(name));
-		name = CStringGetTextDatum(found);
-		pfree(found);
+		result = cstring_to_text(GetUserNameFromId(GetUserId(), false));
+		role = InvalidOid;
+		if (name != NULL)
+			pfree(name);
+		name = NULL;
+		name = MemoryContextAlloc(TopMemoryContext, VARSIZE(result));
+		memcpy(name, result, VARSIZE(result));
 		role = GetUserId();
-		MemoryContextSwitchTo(old);
+		return PointerGetDatum(result);
 	}
-	return name;
+	/* a copy: publishing may lead to publishing by another role */
+	result = palloc(VARSIZE(name));
+	memcpy(result, name, VARSIZE(name));
+	return PointerGetDatum(result);
 }
 
 /* All that is wrong, in one error. */

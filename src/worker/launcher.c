@@ -18,6 +18,7 @@
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/bgworker.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -114,6 +115,7 @@ visit(Oid dbid)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	EeWorkerStart start;
+	char		name[BGW_MAXLEN];
 	EeDatabaseSlot *slot;
 	bool		found;
 	bool		running;
@@ -159,8 +161,10 @@ visit(Oid dbid)
 	start.dbid = dbid;
 	start.roleid = InvalidOid;
 	entry->started_at = now;
+	snprintf(name, sizeof(name), "event_engine router for database %u",
+			 dbid);
 	if (!ee_worker_start("ee_router_main", "event_engine router",
-						 psprintf("event_engine router for database %u", dbid),
+						 name,
 						 &start))
 	{
 		ee_shared_unreserve_router(slot, start.generation);

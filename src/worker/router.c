@@ -13,6 +13,7 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -423,6 +424,7 @@ start_wanted(void)
 	{
 		Role	   *role = lfirst(lc);
 		EeWorkerStart start;
+		char		name[BGW_MAXLEN];
 		EeWorkerSlot *worker;
 		bool		running;
 
@@ -459,9 +461,10 @@ start_wanted(void)
 		start.roleid = role->roleid;
 		role->started_at = now;
 		role->failures = pg_atomic_read_u32(&slot->failures);
+		snprintf(name, sizeof(name), "event_engine executor for role %u",
+				 role->roleid);
 		if (ee_worker_start("ee_executor_main", "event_engine executor",
-							psprintf("event_engine executor for role %u",
-									 role->roleid),
+							name,
 							&start))
 			warned_slots = false;
 		else

@@ -42,6 +42,33 @@ BEGIN
 END $$;
 SELECT event_engine.publish_event('trigger.cause', '{"n": 5}');
 
+-- what one of several events leads to leaves the others as they are
+CREATE OR REPLACE FUNCTION store_trigger() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER AS $$
+BEGIN
+	IF TG_WHEN = 'BEFORE' AND NEW.pattern = 'trigger.cause' THEN
+		PERFORM event_engine.publish_event('trigger.effect', NEW.payload);
+	END IF;
+	RETURN NEW;
+END $$;
+SET ROLE regress_ee_publisher;
+SELECT count(*) FROM event_engine.publish_events('[
+	{"pattern": "trigger.cause", "payload": {"n": 6}},
+	{"pattern": "trigger.cause", "payload": {"n": 7}}]');
+RESET ROLE;
+SELECT payload, pattern, created_by = 'regress_ee_publisher' AS by_publisher,
+	source ->> 'id' = 'regress_ee_publisher' AS from_publisher
+FROM event_engine.events WHERE payload -> 'n' > '5' AND pattern LIKE 'trigger.%'
+ORDER BY payload, pattern;
+
+-- nor can the log be widened
+BEGIN;
+ALTER TABLE event_engine.events ADD COLUMN note text NOT NULL DEFAULT '';
+\set VERBOSITY sqlstate
+SELECT event_engine.publish_event('trigger.effect', '{}');
+\set VERBOSITY default
+ROLLBACK;
+
 DROP TRIGGER a_before ON event_engine.events;
 DROP TRIGGER z_after ON event_engine.events;
 DROP FUNCTION store_trigger;
