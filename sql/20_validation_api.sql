@@ -22,7 +22,7 @@ RETURNS boolean
 LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10
 AS 'MODULE_PATHNAME', 'ee_sql_jsonschema_is_valid';
 COMMENT ON FUNCTION event_engine.jsonschema_is_valid(jsonb, jsonb, text) IS
-	'Is the instance valid against the JSON Schema? dialect (draft4, draft6, draft7, 2019-09, 2020-12) counts where the schema has no $schema; default 2020-12. Null if schema or instance is null.';
+	'Is the instance valid against the JSON Schema? dialect (draft4, draft6, draft7, 2019-09, 2020-12, v1) counts where the schema has no $schema; default 2020-12. Null if schema or instance is null.';
 
 CREATE FUNCTION event_engine.jsonschema_errors(schema jsonb, instance jsonb,
 	dialect text DEFAULT NULL)

@@ -138,7 +138,7 @@ ee_event_definition_parse_options(Jsonb *options, EeDefinitionOptions *parsed)
 				ereport(ERROR,
 						(errcode(EE_ERRCODE_INVALID_DEFINITION),
 						 errmsg("option \"dialect\" must name a dialect of JSON Schema"),
-						 errhint("Dialects are draft4, draft6, draft7, 2019-09 and 2020-12.")));
+						 errhint("Dialects are draft4, draft6, draft7, 2019-09, 2020-12 and v1.")));
 		}
 		else
 			ereport(ERROR,

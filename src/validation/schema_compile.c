@@ -37,6 +37,7 @@ static EeSchema *compile_program(EeCompile *compile, Jsonb *schema,
 static EeNodeId add_node(EeCompile *compile, const EePlace *place);
 static void compile_node(EeCompile *compile, EePlace *place);
 static void compile_dynamic_anchors(EeCompile *compile);
+static void check_scoped(EeCompile *compile);
 static void refuse_loops(EeCompile *compile);
 static void visit_loop(LoopCheck *check, EeNodeId id);
 static void loop_edge(EeEdge *edge, bool in_place, void *arg);
@@ -138,6 +139,7 @@ compile_program(EeCompile *compile, Jsonb *schema,
 	}
 	compile_all(compile, root);
 	id = ee_schema_compile_place(compile, root);
+	check_scoped(compile);
 	refuse_loops(compile);
 	if (problems->collect != NULL && *problems->collect != NIL)
 		return NULL;
@@ -261,6 +263,31 @@ compile_dynamic_anchors(EeCompile *compile)
 			if (strcmp(lfirst(lc2), place->dynamic_anchor) == 0)
 				ee_schema_compile_place(compile, place);
 		}
+	}
+}
+
+/* A dynamic reference by name alone must have an anchor somewhere. */
+static void
+check_scoped(EeCompile *compile)
+{
+	ListCell   *lc,
+			   *lc2,
+			   *lc3;
+
+	forboth(lc, compile->scoped, lc2, compile->scoped_names)
+	{
+		const EePlace *place = lfirst(lc);
+		const char *name = lfirst(lc2);
+
+		foreach(lc3, ee_schema_ref_dynamic(compile->refs))
+		{
+			if (strcmp(((EePlace *) lfirst(lc3))->dynamic_anchor, name) == 0)
+				break;
+		}
+		if (lc3 == NULL)
+			ee_schema_problem(compile->problems, EE_ERRCODE_UNRESOLVED_REF,
+							  place->resource->document, place->path,
+							  "$dynamicRef", "\"%s\" leads nowhere", name);
 	}
 }
 

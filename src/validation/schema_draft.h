@@ -28,6 +28,8 @@ typedef struct EeCompile
 	List	   *pending;		/* EePlace with a number and no node yet */
 	bool		dynamic;
 	List	   *anchors;		/* char *: names that dynamic references use */
+	List	   *scoped;			/* EePlace of references by nothing but scope */
+	List	   *scoped_names;	/* char *: what these ask for */
 } EeCompile;
 
 /* as many as there are keywords that make one */

@@ -371,7 +371,24 @@ eval_undeclared(Eval *ev, const EeObjectRules *rules, const char *key,
 	return true;
 }
 
-/* dependencies  [draft 7, 6.5.7], dependentRequired, dependentSchemas */
+/* Does the object have the property, and with the value, if one is named? */
+bool
+ee_schema_eval_depends(const EeDependency *dependency, EeValue object)
+{
+	EeValue		value;
+
+	if (!ee_value_get(object, dependency->name.data, dependency->name.len,
+					  &value))
+		return false;
+	return !dependency->has_value ||
+		(value.type == EE_IS_STRING && value.len == dependency->value.len &&
+		 memcmp(value.data, dependency->value.data, value.len) == 0);
+}
+
+/*
+ * dependencies  [draft 7, 6.5.7], dependentRequired, dependentSchemas,
+ * propertyDependencies
+ */
 static bool
 eval_dependencies(Eval *ev, const EeObjectRules *rules, EeValue v,
 				  EeTrack *track)
@@ -383,8 +400,7 @@ eval_dependencies(Eval *ev, const EeObjectRules *rules, EeValue v,
 	{
 		const EeDependency *dependency = &rules->dependencies[i];
 
-		if (!ee_value_get(v, dependency->name.data, dependency->name.len,
-						  NULL))
+		if (!ee_schema_eval_depends(dependency, v))
 			continue;
 		for (j = 0; j < dependency->nrequired; j++)
 		{

@@ -54,7 +54,7 @@ compile_items(EeDraft *draft, const char *keyword, EeValue value)
 	int			i;
 
 	if (value.type != EE_IS_ARRAY ||
-		draft->place->resource->dialect == EE_DIALECT_2020_12)
+		draft->place->resource->dialect >= EE_DIALECT_2020_12)
 	{
 		if (ee_schema_draft_is_schema(draft, keyword, value))
 			rules->rest = ee_schema_draft_edge(draft, value, path);
@@ -117,7 +117,7 @@ compile_contains(EeDraft *draft, const char *keyword, EeValue value)
 		return;
 	rules->contains = ee_schema_draft_child(draft, keyword, value);
 	rules->contains_evaluates =
-		draft->place->resource->dialect == EE_DIALECT_2020_12;
+		draft->place->resource->dialect >= EE_DIALECT_2020_12;
 }
 
 /* minContains  [Validation, 6.4.5] */
@@ -374,6 +374,66 @@ compile_dependent_schemas(EeDraft *draft, const char *keyword, EeValue value)
 	}
 }
 
+/* propertyDependencies  [v1, proposals]: by name and value of a property */
+static void
+compile_property_dependencies(EeDraft *draft, const char *keyword,
+							  EeValue value)
+{
+	const EePath *path = ee_schema_draft_path(draft, keyword);
+	EeDependency *dependency;
+	EeWalk		walk = {0};
+	uint32		total = 0;
+	uint32		n;
+
+	if (value.type != EE_IS_OBJECT)
+	{
+		ee_schema_draft_problem(draft, keyword, "must be an object");
+		return;
+	}
+	ee_walk_object(&walk, value);
+	for (n = EE_VALUE_COUNT(value); n > 0; n--)
+	{
+		uint32		len;
+		EeValue		choices;
+
+		(void) ee_walk_key(&walk, &len);
+		choices = ee_walk_value(&walk);
+		if (choices.type != EE_IS_OBJECT)
+		{
+			ee_schema_draft_problem(draft, keyword,
+									"must hold objects of schemas");
+			return;
+		}
+		total += EE_VALUE_COUNT(choices);
+	}
+	dependency = ee_schema_draft_dependencies(draft, total);
+	ee_walk_object(&walk, value);
+	for (n = EE_VALUE_COUNT(value); n > 0; n--)
+	{
+		uint32		len;
+		const char *name = ee_walk_key(&walk, &len);
+		EeValue		choices = ee_walk_value(&walk);
+		const EePath *below = ee_schema_path_key(path, name, len);
+		EeName		property = ee_schema_draft_name(draft, name, len);
+		EeWalk		inner = {0};
+		uint32		count;
+
+		ee_walk_object(&inner, choices);
+		for (count = EE_VALUE_COUNT(choices); count > 0; count--, dependency++)
+		{
+			const char *choice = ee_walk_key(&inner, &len);
+
+			dependency->name = property;
+			dependency->keyword = keyword;
+			dependency->has_value = true;
+			dependency->value = ee_schema_draft_name(draft, choice, len);
+			dependency->edge =
+				ee_schema_draft_edge(draft, ee_walk_value(&inner),
+									 ee_schema_path_key(below, choice, len));
+		}
+	}
+}
+
 /* unevaluatedProperties  [Core, 11.3] */
 static void
 compile_unevaluated_properties(EeDraft *draft, const char *keyword,
@@ -404,6 +464,7 @@ static const EeKeywordHandler handlers[EE_KW_COUNT] = {
 	[EE_KW_PATTERN_PROPERTIES] = compile_pattern_properties,
 	[EE_KW_PREFIX_ITEMS] = compile_prefix_items,
 	[EE_KW_PROPERTIES] = compile_properties,
+	[EE_KW_PROPERTY_DEPENDENCIES] = compile_property_dependencies,
 	[EE_KW_PROPERTY_NAMES] = compile_property_names,
 	[EE_KW_REQUIRED] = compile_required,
 	[EE_KW_UNEVALUATED_ITEMS] = compile_unevaluated_items,

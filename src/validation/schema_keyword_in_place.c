@@ -12,6 +12,9 @@
 #include "validation/schema_draft.h"
 
 static char *after_hash(EeValue ref);
+static void compile_scoped_ref(EeDraft *draft, const char *keyword,
+							   char *name);
+static int	anchor_number(EeCompile *compile, const char *name);
 static bool is_dynamic(const EePlace *target, const char *name);
 static void compile_schemas(EeDraft *draft, EeGroupKind kind,
 							const char *keyword, EeValue value);
@@ -46,11 +49,18 @@ compile_dynamic_ref(EeDraft *draft, const char *keyword, EeValue value)
 	bool		recursive = strcmp(keyword, "$recursiveRef") == 0;
 	EePlace    *target;
 	EeGroup    *group;
-	ListCell   *lc;
 
 	if (value.type != EE_IS_STRING)
 	{
 		ee_schema_draft_problem(draft, keyword, "must be a string");
+		return;
+	}
+	if (draft->place->resource->dialect >= EE_DIALECT_V1)
+	{
+		bool		hash = value.len > 0 && value.data[0] == '#';
+
+		compile_scoped_ref(draft, keyword,
+						   pnstrdup(value.data + hash, value.len - hash));
 		return;
 	}
 	target = ee_schema_ref_resolve(compile->refs, draft->place,
@@ -66,15 +76,41 @@ compile_dynamic_ref(EeDraft *draft, const char *keyword, EeValue value)
 	compile->dynamic = true;
 	group = ee_schema_draft_group(draft, EE_GROUP_DYNAMIC_REF, keyword, 1);
 	group->edges[0].node = ee_schema_compile_place(compile, target);
+	group->anchor = anchor_number(compile, target->dynamic_anchor);
+}
+
+/*
+ * $dynamicRef  [v1 Core]: the name of a dynamic anchor, and no plain target.
+ * Where none is on the way, nothing matches.
+ */
+static void
+compile_scoped_ref(EeDraft *draft, const char *keyword, char *name)
+{
+	EeCompile  *compile = draft->compile;
+	EeGroup    *group;
+
+	group = ee_schema_draft_group(draft, EE_GROUP_DYNAMIC_REF, keyword, 1);
+	group->edges[0].node = EE_NODE_FALSE;
+	group->anchor = anchor_number(compile, name);
+	compile->dynamic = true;
+	compile->scoped = lappend(compile->scoped,
+							  unconstify(EePlace *, draft->place));
+	compile->scoped_names = lappend(compile->scoped_names, name);
+}
+
+/* The number of a name among those that dynamic references use. */
+static int
+anchor_number(EeCompile *compile, const char *name)
+{
+	ListCell   *lc;
+
 	foreach(lc, compile->anchors)
 	{
-		if (strcmp(lfirst(lc), target->dynamic_anchor) == 0)
-			break;
-		group->anchor++;
+		if (strcmp(lfirst(lc), name) == 0)
+			return foreach_current_index(lc);
 	}
-	if (group->anchor == list_length(compile->anchors))
-		compile->anchors = lappend(compile->anchors,
-								   unconstify(char *, target->dynamic_anchor));
+	compile->anchors = lappend(compile->anchors, unconstify(char *, name));
+	return list_length(compile->anchors) - 1;
 }
 
 /* What follows the '#' of a reference, or NULL. */

@@ -278,8 +278,8 @@ compile_pattern(EeDraft *draft, const char *keyword, EeValue value)
 }
 
 /*
- * format  [Validation, 7.2]: an assertion where the caller wants that or the
- * dialect's vocabulary says so, else an annotation.  What is not known is not
+ * format  [Validation, 7.2]: an assertion where the caller wants that, the
+ * dialect (before 2019-09, v1) or its vocabulary says so, else an annotation.  What is not known is not
  * asserted  [7.2.3].
  */
 static void
@@ -295,7 +295,8 @@ compile_format(EeDraft *draft, const char *keyword, EeValue value)
 	}
 	if (!draft->compile->options->assert_formats &&
 		resource->dialect >= EE_DIALECT_2019_09 &&
-		(resource->vocabularies == EE_VOCAB_ALL ||
+		(resource->vocabularies == EE_VOCAB_ALL ?
+		 resource->dialect != EE_DIALECT_V1 :
 		 !(resource->vocabularies & EE_VOCAB_FORMAT_ASSERTION)))
 		return;
 	check = ee_schema_format(value.data, value.len, resource->dialect);

@@ -3,7 +3,8 @@
  *	  The metaschemas of all dialects, so that nothing has to be registered
  *	  or fetched.
  *
- * The texts are those that json-schema.org publishes, without white space.
+ * The texts are those that json-schema.org publishes, without white space;
+ * that of v1, which is not final there, says the same in our words.
  */
 #include "postgres.h"
 
@@ -536,6 +537,79 @@ static const char text_2020_12_format_assertion[] =
 "\"type\":[\"object\",\"boolean\"],"
 "\"properties\":{\"format\":{\"type\":\"string\"}}}";
 
+static const char text_v1[] =
+"{\"$schema\":\"https://json-schema.org/v1\","
+"\"$id\":\"https://json-schema.org/v1\",\"$dynamicAnchor\":\"meta\","
+"\"title\":\"JSON Schema v1\",\"type\":[\"object\",\"boolean\"],"
+"\"properties\":{\"$schema\":{\"type\":\"string\",\"format\":\"iri\"},"
+"\"$id\":{\"type\":\"string\",\"format\":\"iri-reference\","
+"\"pattern\":\"^[^#]*$\"},\"$ref\":{\"type\":\"string\","
+"\"format\":\"iri-reference\"},\"$anchor\":{\"$ref\":\"#/$defs/anchor\"},"
+"\"$dynamicAnchor\":{\"$ref\":\"#/$defs/anchor\"},"
+"\"$dynamicRef\":{\"type\":\"string\",\"format\":\"iri-reference\"},"
+"\"$comment\":{\"type\":\"string\"},\"$vocabulary\":{\"type\":\"object\","
+"\"additionalProperties\":{\"type\":\"boolean\"}},"
+"\"$defs\":{\"type\":\"object\","
+"\"additionalProperties\":{\"$dynamicRef\":\"#meta\"}},"
+"\"properties\":{\"type\":\"object\","
+"\"additionalProperties\":{\"$dynamicRef\":\"#meta\"}},"
+"\"dependentSchemas\":{\"type\":\"object\","
+"\"additionalProperties\":{\"$dynamicRef\":\"#meta\"}},"
+"\"patternProperties\":{\"type\":\"object\","
+"\"additionalProperties\":{\"$dynamicRef\":\"#meta\"},"
+"\"propertyNames\":{\"format\":\"regex\"}},"
+"\"propertyDependencies\":{\"type\":\"object\","
+"\"additionalProperties\":{\"type\":\"object\","
+"\"additionalProperties\":{\"$dynamicRef\":\"#meta\"}}},"
+"\"items\":{\"$dynamicRef\":\"#meta\"},"
+"\"contains\":{\"$dynamicRef\":\"#meta\"},"
+"\"additionalProperties\":{\"$dynamicRef\":\"#meta\"},"
+"\"propertyNames\":{\"$dynamicRef\":\"#meta\"},"
+"\"if\":{\"$dynamicRef\":\"#meta\"},\"then\":{\"$dynamicRef\":\"#meta\"},"
+"\"else\":{\"$dynamicRef\":\"#meta\"},\"not\":{\"$dynamicRef\":\"#meta\"},"
+"\"unevaluatedItems\":{\"$dynamicRef\":\"#meta\"},"
+"\"unevaluatedProperties\":{\"$dynamicRef\":\"#meta\"},"
+"\"contentSchema\":{\"$dynamicRef\":\"#meta\"},"
+"\"prefixItems\":{\"$ref\":\"#/$defs/schemas\"},"
+"\"allOf\":{\"$ref\":\"#/$defs/schemas\"},"
+"\"anyOf\":{\"$ref\":\"#/$defs/schemas\"},"
+"\"oneOf\":{\"$ref\":\"#/$defs/schemas\"},"
+"\"type\":{\"anyOf\":[{\"$ref\":\"#/$defs/type\"},{\"type\":\"array\","
+"\"items\":{\"$ref\":\"#/$defs/type\"},\"minItems\":1,"
+"\"uniqueItems\":true}]},\"const\":true,\"enum\":{\"type\":\"array\"},"
+"\"multipleOf\":{\"type\":\"number\",\"exclusiveMinimum\":0},"
+"\"minimum\":{\"type\":\"number\"},\"maximum\":{\"type\":\"number\"},"
+"\"exclusiveMinimum\":{\"type\":\"number\"},"
+"\"exclusiveMaximum\":{\"type\":\"number\"},"
+"\"minLength\":{\"$ref\":\"#/$defs/count\"},"
+"\"maxLength\":{\"$ref\":\"#/$defs/count\"},"
+"\"minItems\":{\"$ref\":\"#/$defs/count\"},"
+"\"maxItems\":{\"$ref\":\"#/$defs/count\"},"
+"\"minContains\":{\"$ref\":\"#/$defs/count\"},"
+"\"maxContains\":{\"$ref\":\"#/$defs/count\"},"
+"\"minProperties\":{\"$ref\":\"#/$defs/count\"},"
+"\"maxProperties\":{\"$ref\":\"#/$defs/count\"},"
+"\"pattern\":{\"type\":\"string\",\"format\":\"regex\"},"
+"\"uniqueItems\":{\"type\":\"boolean\"},"
+"\"required\":{\"$ref\":\"#/$defs/names\"},"
+"\"dependentRequired\":{\"type\":\"object\","
+"\"additionalProperties\":{\"$ref\":\"#/$defs/names\"}},"
+"\"format\":{\"type\":\"string\"},"
+"\"contentEncoding\":{\"type\":\"string\"},"
+"\"contentMediaType\":{\"type\":\"string\"},"
+"\"title\":{\"type\":\"string\"},\"description\":{\"type\":\"string\"},"
+"\"deprecated\":{\"type\":\"boolean\"},\"readOnly\":{\"type\":\"boolean\"},"
+"\"writeOnly\":{\"type\":\"boolean\"},\"default\":true,"
+"\"examples\":{\"type\":\"array\"}},\"patternProperties\":{\"^x-\":true},"
+"\"unevaluatedProperties\":false,\"$defs\":{\"type\":{\"enum\":[\"array\","
+"\"boolean\",\"integer\",\"null\",\"number\",\"object\",\"string\"]},"
+"\"count\":{\"type\":\"integer\",\"minimum\":0},"
+"\"names\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
+"\"uniqueItems\":true},\"anchor\":{\"type\":\"string\","
+"\"pattern\":\"^[A-Za-z_][-A-Za-z0-9._]*$\"},"
+"\"schemas\":{\"type\":\"array\",\"items\":{\"$dynamicRef\":\"#meta\"},"
+"\"minItems\":1}}}";
+
 static const struct
 {
 	const char *uri;
@@ -561,6 +635,7 @@ static const struct
 	{"https://json-schema.org/draft/2020-12/meta/unevaluated", text_2020_12_unevaluated},
 	{"https://json-schema.org/draft/2020-12/meta/validation", text_2020_12_validation},
 	{"https://json-schema.org/draft/2020-12/meta/format-assertion", text_2020_12_format_assertion},
+	{"https://json-schema.org/v1", text_v1},
 };
 
 /*

@@ -116,6 +116,8 @@ typedef struct EeDependency
 	const char *keyword;
 	int			nrequired;
 	EeName	   *required;
+	bool		has_value;		/* only where the property is the string value */
+	EeName		value;
 	EeEdge		edge;			/* EE_NODE_NONE where names are listed */
 } EeDependency;
 

@@ -91,6 +91,8 @@ static void read_anchors(EeRefs *refs, EePlace *place);
 static void add_target(EeRefs *refs, const char *uri, const char *fragment,
 					   EePlace *place);
 static void scan_children(EeRefs *refs, EePlace *place);
+static void scan_map(EeRefs *refs, EePlace *place, EeValue map,
+					 const EePath *path);
 static EePlace *find_resource(EeRefs *refs, const char *uri,
 							  EeDialect dialect);
 static EePlace *follow_pointer(EeRefs *refs, EePlace *root,
@@ -387,7 +389,7 @@ read_anchors(EeRefs *refs, EePlace *place)
 	if (resource->dialect >= EE_DIALECT_2019_09 &&
 		get_string(place->value, "$anchor", &name))
 		add_target(refs, resource->uri, name, place);
-	if (resource->dialect == EE_DIALECT_2020_12 &&
+	if (resource->dialect >= EE_DIALECT_2020_12 &&
 		get_string(place->value, "$dynamicAnchor", &name))
 	{
 		add_target(refs, resource->uri, name, place);
@@ -456,8 +458,7 @@ scan_children(EeRefs *refs, EePlace *place)
 		else if (info->shape == EE_SHAPE_SCHEMA ||
 				 info->shape == EE_SHAPE_SCHEMA_OR_ARRAY)
 			scan_schema(refs, value, place->resource, path, false);
-		else if (info->shape == EE_SHAPE_MAP ||
-				 info->shape == EE_SHAPE_MAP_OR_NAMES)
+		else if (info->shape == EE_SHAPE_MAP_OF_MAPS)
 		{
 			ee_walk_object(&inner, value);
 			for (count = EE_VALUE_COUNT(value); count > 0; count--)
@@ -465,11 +466,34 @@ scan_children(EeRefs *refs, EePlace *place)
 				const char *name = ee_walk_key(&inner, &len);
 				EeValue		child = ee_walk_value(&inner);
 
-				if (child.type == EE_IS_OBJECT)
-					scan_schema(refs, child, place->resource,
-								ee_schema_path_key(path, name, len), false);
+				scan_map(refs, place, child,
+						 ee_schema_path_key(path, name, len));
 			}
 		}
+		else if (info->shape != EE_SHAPE_ARRAY)
+			scan_map(refs, place, value, path);
+	}
+}
+
+/* Scans the schemas that are an object's values. */
+static void
+scan_map(EeRefs *refs, EePlace *place, EeValue map, const EePath *path)
+{
+	EeWalk		walk;
+	uint32		n;
+
+	if (map.type != EE_IS_OBJECT)
+		return;
+	ee_walk_object(&walk, map);
+	for (n = EE_VALUE_COUNT(map); n > 0; n--)
+	{
+		uint32		len;
+		const char *name = ee_walk_key(&walk, &len);
+		EeValue		child = ee_walk_value(&walk);
+
+		if (child.type == EE_IS_OBJECT)
+			scan_schema(refs, child, place->resource,
+						ee_schema_path_key(path, name, len), false);
 	}
 }
 

@@ -365,7 +365,10 @@ report_property(EeReport *r, const EeObjectRules *rules, const EeHere *here,
 	return true;
 }
 
-/* dependencies  [draft 7, 6.5.7], dependentRequired, dependentSchemas */
+/*
+ * dependencies  [draft 7, 6.5.7], dependentRequired, dependentSchemas,
+ * propertyDependencies
+ */
 static void
 report_dependencies(EeReport *r, const EeObjectRules *rules,
 					const EeHere *here, EeTrack *track)
@@ -380,9 +383,11 @@ report_dependencies(EeReport *r, const EeObjectRules *rules,
 		EePath		keyword = {here->keyword, dependency->keyword,
 		strlen(dependency->keyword), 0};
 		EePath		below = {&keyword, name.data, name.len, 0};
+		EePath		choice = {&below, dependency->value.data,
+		dependency->value.len, 0};
 		EeHere		there = {here->v, here->instance, &below};
 
-		if (!ee_value_get(here->v, name.data, name.len, NULL))
+		if (!ee_schema_eval_depends(dependency, here->v))
 			continue;
 		for (j = 0; j < dependency->nrequired; j++)
 		{
@@ -398,7 +403,7 @@ report_dependencies(EeReport *r, const EeObjectRules *rules,
 					ee_schema_violation_quote(name.data, name.len));
 			}
 		}
-		there.keyword = &below;
+		there.keyword = dependency->has_value ? &choice : &below;
 		if (dependency->edge.node != EE_NODE_NONE)
 			report_node(r, dependency->edge.node, &there, track);
 	}

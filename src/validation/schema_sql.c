@@ -173,7 +173,7 @@ dialect_argument(FunctionCallInfo fcinfo, int n)
 	if (!ee_schema_dialect_of_name(name, &dialect))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("unknown dialect of JSON Schema: \"%s\"", name),
-						errhint("Dialects are draft4, draft6, draft7, 2019-09, 2020-12.")));
+						errhint("Dialects are draft4, draft6, draft7, 2019-09, 2020-12, v1.")));
 	pfree(name);
 	return dialect;
 }

@@ -78,6 +78,8 @@ ee_track_all(EeTrack *track)
 extern bool ee_schema_eval_node(const EeSchema *program, EeNodeId id,
 								EeValue v, const EeScope *scope,
 								EeTrack *track);
+extern bool ee_schema_eval_depends(const EeDependency *dependency,
+								   EeValue object);
 extern EeNodeId ee_schema_eval_dynamic(const EeSchema *program,
 									   const EeGroup *group,
 									   const EeScope *scope);

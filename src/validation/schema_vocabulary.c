@@ -15,11 +15,13 @@
 #define D7		(1 << EE_DIALECT_DRAFT7)
 #define D19		(1 << EE_DIALECT_2019_09)
 #define D20		(1 << EE_DIALECT_2020_12)
-#define ALL		(D4 | D6 | D7 | D19 | D20)
+#define V1		(1 << EE_DIALECT_V1)
+#define FROM_20 (D20 | V1)
+#define FROM_19 (D19 | FROM_20)
+#define FROM_7	(D7 | FROM_19)
+#define FROM_6	(D6 | FROM_7)
+#define ALL		(D4 | FROM_6)
 #define TO_7	(D4 | D6 | D7)
-#define FROM_6	(D6 | D7 | D19 | D20)
-#define FROM_7	(D7 | D19 | D20)
-#define FROM_19 (D19 | D20)
 
 #define CORE	EE_VOCAB_CORE
 #define APPLICATOR EE_VOCAB_APPLICATOR
@@ -37,8 +39,8 @@ static const EeKeywordInfo keywords[] = {
 	{"$anchor", EE_KW_ANCHOR, FROM_19, CORE, EE_SHAPE_PLAIN},
 	{"$recursiveRef", EE_KW_RECURSIVE_REF, D19, CORE, EE_SHAPE_PLAIN},
 	{"$recursiveAnchor", EE_KW_RECURSIVE_ANCHOR, D19, CORE, EE_SHAPE_PLAIN},
-	{"$dynamicRef", EE_KW_DYNAMIC_REF, D20, CORE, EE_SHAPE_PLAIN},
-	{"$dynamicAnchor", EE_KW_DYNAMIC_ANCHOR, D20, CORE, EE_SHAPE_PLAIN},
+	{"$dynamicRef", EE_KW_DYNAMIC_REF, FROM_20, CORE, EE_SHAPE_PLAIN},
+	{"$dynamicAnchor", EE_KW_DYNAMIC_ANCHOR, FROM_20, CORE, EE_SHAPE_PLAIN},
 	{"$vocabulary", EE_KW_VOCABULARY, FROM_19, CORE, EE_SHAPE_PLAIN},
 	{"$defs", EE_KW_DEFS, FROM_19, CORE, EE_SHAPE_MAP},
 	{"definitions", EE_KW_DEFINITIONS, ALL, CORE, EE_SHAPE_MAP},
@@ -52,10 +54,10 @@ static const EeKeywordInfo keywords[] = {
 	{"propertyNames", EE_KW_PROPERTY_NAMES,
 		FROM_6, APPLICATOR, EE_SHAPE_SCHEMA},
 	{"items", EE_KW_ITEMS, TO_7 | D19, APPLICATOR, EE_SHAPE_SCHEMA_OR_ARRAY},
-	{"items", EE_KW_ITEMS, D20, APPLICATOR, EE_SHAPE_SCHEMA},
+	{"items", EE_KW_ITEMS, FROM_20, APPLICATOR, EE_SHAPE_SCHEMA},
 	{"additionalItems", EE_KW_ADDITIONAL_ITEMS,
 		TO_7 | D19, APPLICATOR, EE_SHAPE_SCHEMA},
-	{"prefixItems", EE_KW_PREFIX_ITEMS, D20, APPLICATOR, EE_SHAPE_ARRAY},
+	{"prefixItems", EE_KW_PREFIX_ITEMS, FROM_20, APPLICATOR, EE_SHAPE_ARRAY},
 	{"contains", EE_KW_CONTAINS, FROM_6, APPLICATOR, EE_SHAPE_SCHEMA},
 	{"allOf", EE_KW_ALL_OF, ALL, APPLICATOR, EE_SHAPE_ARRAY},
 	{"anyOf", EE_KW_ANY_OF, ALL, APPLICATOR, EE_SHAPE_ARRAY},
@@ -68,6 +70,8 @@ static const EeKeywordInfo keywords[] = {
 		ALL, APPLICATOR, EE_SHAPE_MAP_OR_NAMES},
 	{"dependentSchemas", EE_KW_DEPENDENT_SCHEMAS,
 		FROM_19, APPLICATOR, EE_SHAPE_MAP},
+	{"propertyDependencies", EE_KW_PROPERTY_DEPENDENCIES,
+		V1, APPLICATOR, EE_SHAPE_MAP_OF_MAPS},
 	{"unevaluatedItems", EE_KW_UNEVALUATED_ITEMS,
 		FROM_19, UNEVALUATED, EE_SHAPE_SCHEMA},
 	{"unevaluatedProperties", EE_KW_UNEVALUATED_PROPERTIES,
@@ -120,6 +124,7 @@ static const struct
 	"https://json-schema.org/draft/2019-09/schema"},
 	[EE_DIALECT_2020_12] = {"2020-12",
 	"https://json-schema.org/draft/2020-12/schema"},
+	[EE_DIALECT_V1] = {"v1", "https://json-schema.org/v1"},
 };
 
 /* The keyword of that name, or NULL: unknown in the dialect, or left out. */

@@ -15,6 +15,7 @@ typedef enum EeDialect
 	EE_DIALECT_DRAFT7,
 	EE_DIALECT_2019_09,
 	EE_DIALECT_2020_12,
+	EE_DIALECT_V1,
 } EeDialect;
 
 /* vocabularies, as bits of a set */
@@ -37,6 +38,7 @@ typedef enum EeKeywordShape
 	EE_SHAPE_SCHEMA_OR_ARRAY,	/* items before 2020-12 */
 	EE_SHAPE_MAP,				/* an object whose values are schemas */
 	EE_SHAPE_MAP_OR_NAMES,		/* dependencies: schemas or arrays */
+	EE_SHAPE_MAP_OF_MAPS,		/* propertyDependencies */
 } EeKeywordShape;
 
 typedef enum EeKeyword
@@ -83,6 +85,7 @@ typedef enum EeKeyword
 	EE_KW_PATTERN_PROPERTIES,
 	EE_KW_PREFIX_ITEMS,
 	EE_KW_PROPERTIES,
+	EE_KW_PROPERTY_DEPENDENCIES,
 	EE_KW_PROPERTY_NAMES,
 	EE_KW_RECURSIVE_ANCHOR,
 	EE_KW_RECURSIVE_REF,

@@ -17,4 +17,5 @@ SELECT d AS dialect, (SELECT count(*) FROM jsonschema_check(jsonb_build_object('
 	jsonschema_is_valid(jsonb_build_object('$ref', u), jsonb_build_object('$schema', u, 'type', 'thing'), d) AS bad
 FROM (VALUES ('draft4', 'http://json-schema.org/draft-04/schema#'), ('draft6', 'http://json-schema.org/draft-06/schema#'),
 	('draft7', 'http://json-schema.org/draft-07/schema#'), ('2019-09', 'https://json-schema.org/draft/2019-09/schema'),
-	('2020-12', 'https://json-schema.org/draft/2020-12/schema')) v (d, u);
+	('2020-12', 'https://json-schema.org/draft/2020-12/schema'),
+	('v1', 'https://json-schema.org/v1')) v (d, u);

@@ -28,3 +28,20 @@ SELECT jsonschema_is_valid_with('{"$schema": "https://example.com/meta", "proper
 FROM (VALUES ('{"a": 1}'::jsonb), ('{"b": 1}')) v (i);
 SELECT jsonschema_is_valid_with('{"$schema": "https://example.com/meta"}', '1',
 	'{"https://example.com/meta": {"$schema": "https://json-schema.org/draft/2020-12/schema", "$vocabulary": {"https://example.com/vocab": true}}}');
+
+-- v1: a dynamic reference is the name of an anchor on the way, with or without #
+SELECT instance, jsonschema_is_valid('{"$schema": "https://json-schema.org/v1", "$id": "https://example.com/root", "$ref": "list",
+	"$defs": {"item": {"$dynamicAnchor": "item", "type": "string"},
+		"list": {"$id": "list", "prefixItems": [{"$dynamicRef": "item"}], "items": {"$dynamicRef": "#item"}}}}', instance)
+FROM unnest('{"[\"a\", \"b\"]", "[1, \"b\"]", "[\"a\", 1]"}'::jsonb[]) instance;
+SELECT jsonschema_is_valid('{"$dynamicRef": "nowhere"}', '1', 'v1');
+
+-- v1: by name and value of a property
+SELECT e.* FROM jsonschema_errors('{"propertyDependencies": {"kind": {"card": {"required": ["number"]}, "cash": true, "": false}}}', '{"kind": "card"}', 'v1') e;
+SELECT instance, jsonschema_is_valid('{"propertyDependencies": {"kind": {"card": {"required": ["number"]}, "cash": true, "": false}}}', instance, dialect) AS valid, dialect
+FROM unnest('{"{\"kind\": \"cash\"}", "{\"kind\": [\"card\"]}", "{\"kind\": \"\"}", "{}", "1"}'::jsonb[]) instance, unnest('{2020-12,v1}'::text[]) dialect ORDER BY dialect, instance;
+SELECT jsonschema_is_valid('{"propertyDependencies": {"kind": 1}}', '1', 'v1');
+SELECT jsonschema_is_valid(jsonb_build_object('propertyDependencies', (SELECT jsonb_object_agg('p' || i, '{"x": false}'::jsonb) FROM generate_series(1, 20000) i)), '{"p7": "x"}', 'v1');
+
+-- v1: unknown keywords begin with x-
+SELECT instance_path, message FROM jsonschema_check('{"$schema": "https://json-schema.org/v1", "x-owner": 1, "colour": "red", "items": {"propertyDependencies": {"a": {"b": 1}}}}');
