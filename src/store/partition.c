@@ -95,12 +95,16 @@ ee_partition_for_append(TimestampTz *created_at)
 					 errhint("Run SELECT event_engine.run_maintenance().")));
 		relid = partition->relid;
 		LockRelationOid(relid, RowExclusiveLock);
-		/* sealed or dropped while we waited for the lock? */
+		/*
+		 * Sealed or dropped while we waited for the lock?  Or was that the
+		 * default partition, and a proper one has been attached meanwhile?
+		 */
 		if (!cache_valid)
 		{
 			refresh();
 			partition = find_by_relid(relid);
-			if (partition == NULL || partition->sealed)
+			if (partition == NULL || partition->sealed ||
+				(partition->is_default && find_by_time(*created_at) != NULL))
 				continue;
 		}
 		ee_partition_indexes(partition);

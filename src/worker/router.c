@@ -102,6 +102,13 @@ ee_router_main(Datum arg)
 		TimestampTz now = GetCurrentTimestamp();
 		long		wait = ee_config_delivery_poll_interval;
 
+		/* a restore goes on with nobody touching what it brings */
+		if (!ee_config_delivery_enabled)
+		{
+			pgstat_report_activity(STATE_IDLE, NULL);
+			ee_worker_wait(wait, EE_WAIT_ROUTER);
+			continue;
+		}
 		if (pg_atomic_exchange_u32(&slot->changed, 0) != 0 ||
 			!roles_are_current())
 			read_roles();
@@ -118,7 +125,7 @@ ee_router_main(Datum arg)
 			poll_due();
 		if (next_due != DT_NOEND)
 			wait = Min(wait, TimestampDifferenceMilliseconds(now, next_due) + 1);
-		if (ee_config_delivery_enabled && start_wanted())
+		if (start_wanted())
 			wait = Min(wait, WANTED_INTERVAL_MS);
 
 		if (TimestampDifferenceExceeds(milestone_at, now,

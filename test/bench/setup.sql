@@ -30,7 +30,7 @@ SELECT event_engine.register_event_definition('invoice.created', '{
 -- The twin: the same columns and indexes, partitioned alike, nothing else.
 CREATE SEQUENCE bench.twin_seq;
 CREATE TABLE bench.twin (
-	LIKE event_engine.events INCLUDING INDEXES INCLUDING STORAGE
+	LIKE event_engine.events_default INCLUDING INDEXES INCLUDING STORAGE
 ) PARTITION BY RANGE (created_at);
 ALTER TABLE bench.twin
 	ALTER id SET DEFAULT bench.uuid7(),
