@@ -75,23 +75,6 @@ CREATE TABLE event_engine.events (
 COMMENT ON TABLE event_engine.events IS
 	'Every event, append-only, partitioned by created_at. INSERT and COPY are validated like publish_event.';
 
-/* Values of id and created_at agree: whoever has an id knows its partition. */
-ALTER TABLE event_engine.events ADD CONSTRAINT events_pkey
-	PRIMARY KEY (id, created_at);
-/* The log in order; and what one transaction published (late commits). */
-CREATE INDEX events_seq_idx ON event_engine.events (seq);
-CREATE INDEX events_xid_seq_idx ON event_engine.events (xid, seq);
-/* A rare pattern is read without touching the others. */
-CREATE INDEX events_pattern_seq_idx ON event_engine.events (pattern, seq);
-CREATE INDEX events_correlation_idx ON event_engine.events
-	((metadata ->> 'correlationId'));
-CREATE INDEX events_event_id_idx ON event_engine.events (event_id)
-	WHERE event_id IS NOT NULL;
-CREATE INDEX events_partition_key_idx ON event_engine.events (partition_key, seq)
-	WHERE partition_key IS NOT NULL;
-CREATE INDEX events_timestamp_idx ON event_engine.events
-	USING brin ("timestamp", created_at);
-
 CREATE FUNCTION event_engine.receive_row() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_receive_row';
 COMMENT ON FUNCTION event_engine.receive_row() IS
@@ -119,6 +102,29 @@ COMMENT ON TABLE event_engine.events_default IS
 CREATE TRIGGER event_engine_refuse_truncate BEFORE TRUNCATE
 	ON event_engine.events_default
 	EXECUTE FUNCTION event_engine.refuse_change();
+
+/*
+ * Each partition has indexes of its own, like those of the default one; the
+ * parent has none.  A dump makes the parent with the extension and a
+ * partition's indexes one by one: had the parent any, they would be there
+ * already.
+ */
+/* Values of id and created_at agree: whoever has an id knows its partition. */
+ALTER TABLE event_engine.events_default ADD CONSTRAINT events_default_pkey
+	PRIMARY KEY (id, created_at);
+/* The log in order; and what one transaction published (late commits). */
+CREATE INDEX events_default_seq_idx ON event_engine.events_default (seq);
+CREATE INDEX events_default_xid_seq_idx ON event_engine.events_default (xid, seq);
+/* A rare pattern is read without touching the others. */
+CREATE INDEX events_default_pattern_seq_idx ON event_engine.events_default (pattern, seq);
+CREATE INDEX events_default_correlation_idx ON event_engine.events_default
+	((metadata ->> 'correlationId'));
+CREATE INDEX events_default_event_id_idx ON event_engine.events_default (event_id)
+	WHERE event_id IS NOT NULL;
+CREATE INDEX events_default_partition_key_idx ON event_engine.events_default (partition_key, seq)
+	WHERE partition_key IS NOT NULL;
+CREATE INDEX events_default_timestamp_idx ON event_engine.events_default
+	USING brin ("timestamp", created_at);
 
 /*
  * event_partitions: what readers may know of a partition without opening it.

@@ -55,6 +55,9 @@ ee_batch_begin(EeDelivery *delivery)
 		at->in_range = true;
 		at->seq = 0;
 		batch->fresh = true;
+		/* a log that is being restored: not all that we have seen is there */
+		if (at->high.seq < at->low.seq)
+			at->high = at->low;
 		if (!has_news(&at->low, &at->high))
 		{
 			batch->exhausted = true;

@@ -19,6 +19,7 @@
 #include "ground/plan.h"
 #include "ground/shared.h"
 #include "operations/maintenance.h"
+#include "registry/registry_cache.h"
 #include "store/partition.h"
 
 /* How long a milestone is of use. */
@@ -52,8 +53,13 @@ ee_sql_run_maintenance(PG_FUNCTION_ARGS)
 void
 ee_maintenance_run(const EeUnit *unit)
 {
+	/*
+	 * Without a definition nobody can publish: partitions made now would only
+	 * be in the way of those that a dump brings.
+	 */
 	unit->begin();
-	(void) ee_partition_make_ahead();
+	if (ee_registry_cache_patterns() != NIL)
+		(void) ee_partition_make_ahead();
 	unit->commit();
 
 	unit->begin();

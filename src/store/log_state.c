@@ -9,6 +9,10 @@
  * elsewhere: a standby, a base backup and point-in-time recovery keep it (and
  * the counter), pg_upgrade changes it (and keeps the counter; moving base_seq
  * then is needless and harmless, as nothing is in progress).
+ *
+ * A logical dump leaves the row out, as CREATE EXTENSION makes it; there the
+ * events themselves tell, for they come with positions that have never been
+ * handed out.
  */
 #include "postgres.h"
 
@@ -21,6 +25,7 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -34,8 +39,14 @@ static bool state_valid = false;
 static uint64 state_generation = 0;
 static int64 state_base_seq = 0;
 
+/* highest position that this transaction has restored, 0: none */
+static int64 restored_seq = 0;
+
 static bool read_state(int64 *base_seq);
 static void adopt(void);
+static void set_state(int64 base_seq);
+static void xact_callback(XactEvent event, void *arg);
+static void take_over(int64 seq);
 
 int64
 ee_log_state_next_seq(void)
@@ -126,8 +137,6 @@ read_state(int64 *base_seq)
 static void
 adopt(void)
 {
-	EePlanFrame frame;
-	EeIdentity	saved;
 	int64		last;
 
 	PreventCommandIfReadOnly("publishing after a restore");
@@ -136,12 +145,28 @@ adopt(void)
 	if (read_state(&state_base_seq))
 		return;
 	last = ee_log_state_last_seq();
+	set_state(last);
+	state_base_seq = last;
+	ereport(LOG,
+			(errmsg("the event log comes from another cluster; events up to seq %lld are taken as committed",
+					(long long) last)));
+}
+
+static void
+set_state(int64 base_seq)
+{
+	EePlanFrame frame;
+	EeIdentity	saved;
+
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	if (SPI_execute(psprintf("UPDATE event_engine.event_log_state SET "
 							 "system_identifier = " INT64_FORMAT
-							 ", base_seq = " INT64_FORMAT,
-							 (int64) GetSystemIdentifier(), last),
+							 ", base_seq = " INT64_FORMAT
+							 " WHERE system_identifier <> " INT64_FORMAT
+							 " OR base_seq < " INT64_FORMAT,
+							 (int64) GetSystemIdentifier(), base_seq,
+							 (int64) GetSystemIdentifier(), base_seq),
 					false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update event_engine.event_log_state");
 	ee_plan_end(&frame);
@@ -149,8 +174,51 @@ adopt(void)
 	ee_invalidate_announce(EE_REL_EVENT_LOG_STATE);
 	/* so that it is forgotten here too when this is rolled back */
 	CommandCounterIncrement();
-	state_base_seq = last;
-	ereport(LOG,
-			(errmsg("the event log comes from another cluster; events up to seq %lld are taken as committed",
-					(long long) last)));
+}
+
+/* -------------------------------------------------------- a logical restore */
+
+void
+ee_log_state_restored(int64 seq)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(xact_callback, NULL);
+		registered = true;
+	}
+	restored_seq = Max(restored_seq, seq);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	int64		seq = restored_seq;
+
+	if (seq == 0)
+		return;
+	restored_seq = 0;
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		take_over(seq);
+}
+
+/*
+ * The events of this transaction become visible with it, and by then nobody
+ * may take their xids for those of this cluster, nor hand out their positions
+ * again.  What was handed out here, as when a partition is loaded again, is
+ * known.
+ */
+static void
+take_over(int64 seq)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (seq > ee_log_state_last_seq())
+	{
+		DirectFunctionCall2(setval_oid,
+							ObjectIdGetDatum(ee_extension_relid(EE_REL_EVENT_SEQ)),
+							Int64GetDatum(seq));
+		set_state(seq);
+	}
+	PopActiveSnapshot();
 }

@@ -23,4 +23,7 @@ extern int64 ee_log_state_base_seq(void);
  */
 extern void ee_log_state_adopt(void);
 
+/* An event came with its position, as a restore brings it. */
+extern void ee_log_state_restored(int64 seq);
+
 #endif							/* EE_LOG_STATE_H */

@@ -228,7 +228,7 @@ ee_partition_indexes(EePartition *partition)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("partition \"%s\" of event_engine.events lacks an index on (seq), (xid, seq) or (pattern, seq)",
 						get_rel_name(partition->relid)),
-				 errhint("Create the indexes of event_engine.events on it again.")));
+				 errhint("Create the indexes of event_engine.events_default on it again.")));
 	partition->indexes_known = true;
 }
 

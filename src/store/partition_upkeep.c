@@ -280,8 +280,9 @@ create_partition(TimestampTz lower, TimestampTz upper)
 {
 	const char *name = quote_identifier(free_name(lower));
 
-	execute(psprintf("CREATE TABLE event_engine.%s (LIKE event_engine.events "
-					 "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)",
+	execute(psprintf("CREATE TABLE event_engine.%s (LIKE event_engine.events_default "
+					 "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE "
+					 "INCLUDING INDEXES)",
 					 name));
 	execute(psprintf("CREATE TRIGGER event_engine_refuse_truncate BEFORE TRUNCATE "
 					 "ON event_engine.%s EXECUTE FUNCTION event_engine.refuse_change()",

@@ -393,7 +393,11 @@ ee_sql_receive_row(PG_FUNCTION_ARGS)
 		if (superuser() && !EE_EVENT_IS_NULL(&row, EE_EVENT_SEQ) &&
 			!EE_EVENT_IS_NULL(&row, EE_EVENT_XID) &&
 			!EE_EVENT_IS_NULL(&row, EE_EVENT_ID))
+		{
+			ee_log_state_restored(DatumGetInt64(EE_EVENT_VALUE(&row,
+															   EE_EVENT_SEQ)));
 			return PointerGetDatum(trigger->tg_trigtuple);
+		}
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_ASSIGNED_COLUMN),
 				 errmsg("columns seq and xid of event_engine.events are assigned"),

@@ -60,6 +60,9 @@ static uint64 subscriptions_generation = 0;
 static uint64 registry_generation = 0;
 static bool warned_slots = false;
 
+static TimestampTz maintained_at = 0;
+static bool had_patterns = false;
+
 /* when a role without an executor is due; DT_NOBEGIN: to be looked up */
 static TimestampTz next_due = DT_NOBEGIN;
 
@@ -82,7 +85,6 @@ ee_router_main(Datum arg)
 	EeWorkerStart start;
 	TimestampTz polled_at;
 	TimestampTz milestone_at = 0;
-	TimestampTz maintained_at = 0;
 
 	ee_worker_signals();
 	ee_worker_read_start(&start);
@@ -254,6 +256,11 @@ read_roles(void)
 	}
 	PopActiveSnapshot();
 	ee_worker_commit();
+
+	/* with the first definition there is something to make partitions for */
+	if (patterns != NIL && !had_patterns)
+		maintained_at = 0;
+	had_patterns = patterns != NIL;
 
 	foreach(lc, roles)
 	{

@@ -48,3 +48,12 @@ SELECT pg_describe_object(classid, objid, objsubid) AS outside
 FROM members
 WHERE (pg_identify_object(classid, objid, objsubid)).schema <> 'event_engine'
 ORDER BY 1;
+
+-- A dump takes along every table and sequence but these, and nothing twice.
+SELECT c.oid::regclass AS not_dumped
+FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
+	JOIN pg_extension e ON e.extname = 'event_engine'
+WHERE c.relkind IN ('r', 'S') AND (e.extconfig IS NULL OR c.oid <> ALL (e.extconfig))
+ORDER BY c.oid::regclass::text;
+-- What the log is made of can be made again one by one.
+SELECT count(*) AS indexes_of_the_parent FROM pg_index WHERE indrelid = 'event_engine.events'::regclass;

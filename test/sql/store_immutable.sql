@@ -14,7 +14,7 @@ TRUNCATE :partition;
 TRUNCATE event_engine.events_default;
 TRUNCATE :partition, event_engine.events_default;
 \set VERBOSITY default
-INSERT INTO event_engine.events (id, pattern, payload, created_at, seq, xid, source, metadata, "timestamp", created_by, priority)
+INSERT INTO :partition (id, pattern, payload, created_at, seq, xid, source, metadata, "timestamp", created_by, priority)
 	SELECT id, pattern, '{"n": 2}', created_at, seq, xid, source, metadata, "timestamp", created_by, priority
 	FROM event_engine.events WHERE id = :'id'
 	ON CONFLICT (id, created_at) DO UPDATE SET payload = excluded.payload;

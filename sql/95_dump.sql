@@ -1,0 +1,26 @@
+/* ------------------------------------------------------------------------
+ * Dump: tables and sequences whose rows belong to the user.  Partitions of the
+ * log are dumped like any other table, and are not named here.
+ *
+ * Left out are event_log_state, which says what cluster this is, and
+ * executor_starts, which counts processes of a server that is not the one
+ * restored to.
+ * ------------------------------------------------------------------------ */
+
+SELECT pg_extension_config_dump('event_engine.deliveries', '');
+SELECT pg_extension_config_dump('event_engine.delivery_counts', '');
+SELECT pg_extension_config_dump('event_engine.event_dead_letters', '');
+SELECT pg_extension_config_dump('event_engine.event_definition_versions', '');
+SELECT pg_extension_config_dump('event_engine.event_definitions', '');
+SELECT pg_extension_config_dump('event_engine.event_keys', '');
+SELECT pg_extension_config_dump('event_engine.event_leases', '');
+SELECT pg_extension_config_dump('event_engine.event_milestones', '');
+SELECT pg_extension_config_dump('event_engine.event_partitions', '');
+SELECT pg_extension_config_dump('event_engine.event_processing_log', '');
+SELECT pg_extension_config_dump('event_engine.event_schemas', '');
+SELECT pg_extension_config_dump('event_engine.event_seq', '');
+SELECT pg_extension_config_dump('event_engine.events_default', '');
+SELECT pg_extension_config_dump('event_engine.subscription_cursor_moves', '');
+SELECT pg_extension_config_dump('event_engine.subscription_cursors', '');
+SELECT pg_extension_config_dump('event_engine.subscriptions', '');
+SELECT pg_extension_config_dump('event_engine.subscriptions_number_seq', '');
