@@ -100,7 +100,7 @@ leave_unit(MemoryContext caller)
 Datum
 ee_sql_process_batch(PG_FUNCTION_ARGS)
 {
-	int			max = PG_GETARG_INT32(0);
+	volatile int max = PG_GETARG_INT32(0);
 	char	   *only = PG_ARGISNULL(1) ? NULL :
 		text_to_cstring(PG_GETARG_TEXT_PP(1));
 	MemoryContext caller = CurrentMemoryContext;

@@ -11,6 +11,9 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 #include "parser/parse_type.h"
 
 #if PG_VERSION_NUM < 150000
@@ -74,6 +77,15 @@ extern PGDLLEXPORT void _PG_init(void);
 #define EE_MY_PROCNO	((uint32) MyProcNumber)
 #else
 #define EE_MY_PROCNO	((uint32) MyProc->pgprocno)
+#endif
+
+/* insertion tells summarizing indexes apart from 16 on */
+#if PG_VERSION_NUM >= 160000
+#define ee_insert_index_tuples(target, slot, estate) \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
+#else
+#define ee_insert_index_tuples(target, slot, estate) \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
 #endif
 
 /* index_beginscan counts instrumentation from 18 on */

@@ -12,6 +12,7 @@
 #include "executor/executor.h"
 #include "utils/rel.h"
 
+#include "ground/compat.h"
 #include "ground/insert.h"
 
 TupleTableSlot *
@@ -48,8 +49,7 @@ ee_insert_rows(Relation rel, TupleTableSlot **slots, int n)
 		{
 			slots[i]->tts_tableOid = RelationGetRelid(rel);
 			ResetPerTupleExprContext(estate);
-			(void) ExecInsertIndexTuples(target, slots[i], estate, false,
-										 false, NULL, NIL);
+			(void) ee_insert_index_tuples(target, slots[i], estate);
 		}
 		MemoryContextSwitchTo(old);
 	}

@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "ground/compat.h"
 #include "ground/errors.h"
 #include "registry/definition_version.h"
 

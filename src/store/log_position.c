@@ -23,6 +23,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
+#include "ground/compat.h"
 #include "store/log_position.h"
 #include "store/log_state.h"
 

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
+#include "ground/compat.h"
 #include "validation/schema_number.h"
 
 /* the on-disk numeric: a header of one or two uint16, digits of base 10000 */
