@@ -32,6 +32,14 @@ AS 'MODULE_PATHNAME', 'ee_sql_jsonschema_errors';
 COMMENT ON FUNCTION event_engine.jsonschema_errors(jsonb, jsonb, text) IS
 	'Every reason why the instance is not valid against the JSON Schema; no row if it is valid.';
 
+CREATE FUNCTION event_engine.jsonschema_output(schema jsonb, instance jsonb,
+	format text DEFAULT 'basic', dialect text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100
+AS 'MODULE_PATHNAME', 'ee_sql_jsonschema_output';
+COMMENT ON FUNCTION event_engine.jsonschema_output(jsonb, jsonb, text, text) IS
+	'The verdict in an output format of the JSON Schema specification: flag (valid or not), basic (with a list of errors) or detailed (with a tree of errors). Null if schema or instance is null.';
+
 CREATE FUNCTION event_engine.jsonschema_check(schema jsonb,
 	dialect text DEFAULT NULL)
 RETURNS SETOF event_engine.validation_error

@@ -26,6 +26,7 @@ typedef struct EeSchemaOptions
 	bool		assert_formats;
 	EeSchemaResolver resolve;	/* may be NULL */
 	void	   *resolve_arg;
+	bool		locate;			/* keep where each schema stands */
 } EeSchemaOptions;
 
 extern EeSchema *ee_schema_compile(Jsonb *schema,

@@ -211,6 +211,7 @@ struct EeSchema
 	bool		dynamic;		/* has dynamic references */
 	int			nanchors;
 	EeDynamicAnchor *anchors;
+	const char **locations;		/* URI of each node, NULL if it has none */
 };
 
 /* called for each edge of a node; in_place: it sees the same instance */

@@ -65,6 +65,7 @@ static void report_choice(EeReport *r, const EeGroup *group,
 static int	closest_branch(EeReport *r, const EeGroup *group,
 						   const EeHere *here, List **violations);
 static int	distance(const List *violations, const EeHere *here);
+static int	distance_below(const List *violations, size_t len);
 static void report_child(EeReport *r, const EeEdge *edge, const EeHere *here,
 						 const EePath *instance, EeValue value,
 						 const char *keyword, const char *name, uint32 len);
@@ -84,11 +85,26 @@ static void report_in_place(EeReport *r, const EeEdge *edge,
 List *
 ee_schema_report(const EeSchema *schema, Jsonb *instance, int max_violations)
 {
-	EeReport	r = {schema, NULL, NIL, max_violations, 0, 0};
+	EeReport	r = {schema, NULL, NIL, max_violations};
 	EeHere		here = {ee_value_root(instance), NULL, NULL};
 
 	if (r.max <= 0)
 		r.max = INT_MAX;
+	report_node(&r, schema->root.node, &here, NULL);
+	return r.violations;
+}
+
+/*
+ * All of them as a tree: where a schema has several, they are below one that
+ * stands for it.  The root's are not.
+ */
+List *
+ee_schema_report_tree(const EeSchema *schema, Jsonb *instance)
+{
+	EeReport	r = {schema, NULL, NIL, INT_MAX};
+	EeHere		here = {ee_value_root(instance), NULL, NULL};
+
+	r.tree = true;
 	report_node(&r, schema->root.node, &here, NULL);
 	return r.violations;
 }
@@ -98,6 +114,9 @@ report_node(EeReport *r, EeNodeId id, const EeHere *here, EeTrack *track)
 {
 	const EeNode *node = &r->program->nodes[id];
 	EeScope		scope = {r->scope, node->resource};
+	EeNodeId	outer_node = r->node;
+	const EePath *outer_path = r->node_path;
+	int			first = list_length(r->violations);
 	bool		enters;
 	EeTrack		own;
 
@@ -111,6 +130,8 @@ report_node(EeReport *r, EeNodeId id, const EeHere *here, EeTrack *track)
 		report_refused(r, here, "");
 		return;
 	}
+	r->node = id;
+	r->node_path = here->keyword;
 	enters = r->program->dynamic && id != EE_NODE_TRUE &&
 		(r->scope == NULL || r->scope->resource != node->resource);
 	if (enters)
@@ -129,6 +150,10 @@ report_node(EeReport *r, EeNodeId id, const EeHere *here, EeTrack *track)
 		report_rules(r, node, here, track);
 	if (enters)
 		r->scope = scope.outer;
+	if (here->keyword != NULL)
+		ee_schema_violation_group(r, here, first);
+	r->node = outer_node;
+	r->node_path = outer_path;
 }
 
 static void
@@ -512,6 +537,7 @@ report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
 	int			n = 0;
 	List	   *violations = NIL;
 	int			best = -1;
+	int			first = list_length(r->violations);
 	ListCell   *lc;
 	int			i;
 
@@ -550,6 +576,11 @@ report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
 							best < 0 ? "" :
 							psprintf(", closest is %s/%d", group->keyword,
 									 best));
+	if (r->tree && list_length(r->violations) > first)
+	{
+		((EeViolation *) llast(r->violations))->below = violations;
+		return;
+	}
 	foreach(lc, violations)
 	{
 		if (!ee_schema_violation_full(r))
@@ -612,8 +643,14 @@ closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 static int
 distance(const List *violations, const EeHere *here)
 {
-	char	   *base = ee_schema_path_text(here->instance);
-	size_t		len = strlen(base);
+	return distance_below(violations,
+						  strlen(ee_schema_path_text(here->instance)));
+}
+
+/* len: of the path to the value */
+static int
+distance_below(const List *violations, size_t len)
+{
 	int			result = 0;
 	ListCell   *lc;
 
@@ -622,6 +659,11 @@ distance(const List *violations, const EeHere *here)
 		const EeViolation *violation = lfirst(lc);
 		const char *below = violation->instance_path + len;
 
+		if (violation->message == NULL)
+		{
+			result += distance_below(violation->below, len);
+			continue;
+		}
 		result++;
 		if (strcmp(violation->keyword, "type") == 0 && *below == '\0')
 			result += 100000;
@@ -679,6 +721,8 @@ report_refused(EeReport *r, const EeHere *here, const char *keyword)
 							"no value is allowed");
 	violation = llast(r->violations);
 	violation->keyword_path = ee_schema_path_text(here->keyword);
+	violation->location =
+		ee_schema_violation_location(r, violation->keyword_path);
 	violation->keyword = "false";
 }
 

@@ -20,9 +20,12 @@ typedef struct EeViolation
 	char	   *message;
 	char	   *expected;		/* NULL where there is nothing to say */
 	char	   *found;
+	char	   *location;		/* URI of the keyword, if known */
+	List	   *below;			/* EeViolation: in a tree, what it consists of */
 } EeViolation;
 
 extern List *ee_schema_report(const EeSchema *schema, Jsonb *instance,
 							  int max_violations);
+extern List *ee_schema_report_tree(const EeSchema *schema, Jsonb *instance);
 
 #endif							/* EE_SCHEMA_REPORT_H */

@@ -17,6 +17,7 @@
 #include "validation/schema_cache.h"
 #include "validation/schema_eval.h"
 #include "validation/schema_metaschema.h"
+#include "validation/schema_output.h"
 #include "validation/schema_report.h"
 #include "validation/schema_value.h"
 
@@ -25,6 +26,7 @@ PG_FUNCTION_INFO_V1(ee_sql_jsonschema_is_valid_with);
 PG_FUNCTION_INFO_V1(ee_sql_jsonschema_errors);
 PG_FUNCTION_INFO_V1(ee_sql_jsonschema_errors_with);
 PG_FUNCTION_INFO_V1(ee_sql_jsonschema_check);
+PG_FUNCTION_INFO_V1(ee_sql_jsonschema_output);
 
 /* schemas up to here are remembered as they came */
 #define MAX_STORED	(64 * 1024)
@@ -374,4 +376,44 @@ dialect_of_schema(Jsonb *schema, EeDialect dialect)
 		ee_value_get(root, "$schema", 7, &uri) && uri.type == EE_IS_STRING)
 		(void) ee_schema_dialect_of_uri(pnstrdup(uri.data, uri.len), &dialect);
 	return dialect;
+}
+
+/*
+ * jsonschema_output(schema, instance, format, dialect): what is valid gets
+ * the fast answer; else the schema is compiled again, to know where in it
+ * each keyword stands.
+ */
+Datum
+ee_sql_jsonschema_output(PG_FUNCTION_ARGS)
+{
+	EeSchemaOptions options = {0};
+	EeOutputFormat format = EE_OUTPUT_BASIC;
+	const EeSchema *program;
+	EeSchema   *located;
+	Jsonb	   *schema;
+	Jsonb	   *instance;
+	Jsonb	   *result;
+	char	   *name;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	name = PG_ARGISNULL(2) ? "basic" : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (!ee_schema_output_format(name, &format))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown output format of JSON Schema: \"%s\"", name),
+				 errhint("Formats are flag, basic, detailed.")));
+	schema = PG_GETARG_JSONB_P(0);
+	instance = PG_GETARG_JSONB_P(1);
+	options.dialect = dialect_argument(fcinfo, 3);
+	program = ee_schema_cache_program(ee_schema_cache_get(schema,
+														  options.dialect));
+	if (format == EE_OUTPUT_FLAG || ee_schema_eval(program, instance))
+		PG_RETURN_JSONB_P(ee_schema_output(program, instance,
+										   EE_OUTPUT_FLAG));
+	options.locate = true;
+	located = ee_schema_compile(schema, &options);
+	result = ee_schema_output(located, instance, format);
+	ee_schema_free(located);
+	PG_RETURN_JSONB_P(result);
 }

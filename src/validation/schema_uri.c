@@ -205,3 +205,19 @@ hex_digit(char c)
 		return c - 'A' + 10;
 	return -1;
 }
+
+/* Appends text as (part of) a fragment: what it must not hold is escaped. */
+void
+ee_schema_uri_append_fragment(StringInfo buf, const char *text)
+{
+	for (; *text != '\0'; text++)
+	{
+		unsigned char c = *text;
+
+		if (c - '0' < 10U || (c | 32) - 'a' < 26U ||
+			strchr("-._~!$&'()*+,;=:@/?", c) != NULL)
+			appendStringInfoChar(buf, c);
+		else
+			appendStringInfo(buf, "%%%02X", c);
+	}
+}

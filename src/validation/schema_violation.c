@@ -4,8 +4,10 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/varlena.h"
 
+#include "validation/schema_uri.h"
 #include "validation/schema_violation.h"
 
 #define FOUND_BYTES		80		/* of a value in a report */
@@ -44,14 +46,53 @@ ee_schema_violation_add(EeReport *r, const EeHere *here, const char *keyword,
 			break;
 		enlargeStringInfo(&message, needed);
 	}
-	violation = palloc(sizeof(EeViolation));
+	violation = palloc0(sizeof(EeViolation));
 	violation->instance_path = ee_schema_path_text(here->instance);
 	violation->keyword_path = ee_schema_path_text(&path);
 	violation->keyword = pstrdup(keyword);
 	violation->message = message.data;
 	violation->expected = expected ? pstrdup(expected) : NULL;
 	violation->found = found ? pstrdup(found) : NULL;
+	violation->location =
+		ee_schema_violation_location(r, violation->keyword_path);
 	r->violations = lappend(r->violations, violation);
+}
+
+/* The URI of a path that begins with the way to the report's node. */
+char *
+ee_schema_violation_location(const EeReport *r, const char *path)
+{
+	const char *base;
+	StringInfoData buf;
+
+	if (r->program->locations == NULL ||
+		(base = r->program->locations[r->node]) == NULL)
+		return NULL;
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, base);
+	ee_schema_uri_append_fragment(&buf, path +
+								  strlen(ee_schema_path_text(r->node_path)));
+	return buf.data;
+}
+
+/*
+ * In a tree: makes the violations from the first-th on one, which stands for
+ * the schema that they are of.  A single one stays as it is.
+ * [Core 2020-12, 12.4.3]
+ */
+void
+ee_schema_violation_group(EeReport *r, const EeHere *here, int first)
+{
+	EeViolation *group;
+
+	if (!r->tree || list_length(r->violations) < first + 2)
+		return;
+	group = palloc0(sizeof(EeViolation));
+	group->instance_path = ee_schema_path_text(here->instance);
+	group->keyword_path = ee_schema_path_text(here->keyword);
+	group->location = ee_schema_violation_location(r, group->keyword_path);
+	group->below = list_copy_tail(r->violations, first);
+	r->violations = lappend(list_truncate(r->violations, first), group);
 }
 
 /* "at least 1 item", "at least 2 items" */
@@ -117,10 +158,11 @@ ee_schema_violation_copy(const List *violations)
 	List	   *result = NIL;
 	ListCell   *lc;
 
+	check_stack_depth();
 	foreach(lc, violations)
 	{
 		const EeViolation *violation = lfirst(lc);
-		EeViolation *copy = palloc(sizeof(EeViolation));
+		EeViolation *copy = palloc0(sizeof(EeViolation));
 
 #define COPY(field) \
 	copy->field = violation->field ? pstrdup(violation->field) : NULL
@@ -131,6 +173,8 @@ ee_schema_violation_copy(const List *violations)
 		COPY(message);
 		COPY(expected);
 		COPY(found);
+		COPY(location);
+		copy->below = ee_schema_violation_copy(violation->below);
 		result = lappend(result, copy);
 	}
 	return result;

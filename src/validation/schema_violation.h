@@ -20,6 +20,9 @@ typedef struct EeReport
 	int			max;
 	int			visits;			/* of nodes, so far */
 	int			suggestions;	/* of similar names, so far */
+	bool		tree;			/* violations of a schema belong together */
+	EeNodeId	node;			/* where the report stands, and */
+	const EePath *node_path;	/* the way there */
 } EeReport;
 
 /* where the report stands: in the instance and in the schema */
@@ -35,6 +38,10 @@ extern void ee_schema_violation_add(EeReport *r, const EeHere *here,
 									const char *keyword, const char *expected,
 									const char *found, const char *fmt,...)
 			pg_attribute_printf(6, 7);
+extern char *ee_schema_violation_location(const EeReport *r,
+										  const char *path);
+extern void ee_schema_violation_group(EeReport *r, const EeHere *here,
+									  int first);
 extern List *ee_schema_violation_copy(const List *violations);
 extern char *ee_schema_violation_count(const char *words, uint32 n,
 									   const char *one, const char *many);
