@@ -14,6 +14,7 @@
 #include "utils/snapshot.h"
 
 #include "delivery/cursor.h"
+#include "delivery/handler.h"
 #include "ground/envelope.h"
 #include "ground/shared.h"
 #include "routing/subscription.h"
@@ -28,6 +29,7 @@ typedef struct EeDelivery
 	int			n_patterns;		/* 0 with patterns: none */
 	uint64		registry_generation;	/* of definitions, before patterns */
 	EePatternSet interest;
+	EeHandlerName handler;
 	EeCursor   *cursor;			/* NULL: to be loaded */
 	MemoryContext cursor_context;
 	uint64		generation;		/* of the subscriptions it was read under */

@@ -8,6 +8,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -19,8 +20,10 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/typcache.h"
@@ -33,21 +36,32 @@
 #include "ground/extension.h"
 
 static volatile sig_atomic_t timed_out = false;
+static uint64 names_generation = 1;
 static bool running = false;
 
-static Oid	lookup(const char *signature);
+static Oid	lookup(const char *signature, EeHandlerName *known);
+static Oid	resolve(const char *signature);
+static void names_changed(Datum arg, int cacheid, uint32 hash);
 static void invoke(EeHandler *handler, Datum argument);
 static void timeout_handler(void);
 static TimeoutId timeout_id(void);
 
 void
-ee_handler_prepare(EeHandler *handler, const char *signature)
+ee_handler_prepare(EeHandler *handler, const char *signature,
+				   EeHandlerName *known)
 {
-	Oid			oid = lookup(signature);
+	Oid			oid = lookup(signature, known);
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	Form_pg_proc proc;
 	Oid			argument = InvalidOid;
 
+	if (!HeapTupleIsValid(tuple))
+	{
+		/* dropped since, which nobody has told us yet */
+		known->generation = 0;
+		oid = lookup(signature, known);
+		tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	}
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", oid);
 	proc = (Form_pg_proc) GETSTRUCT(tuple);
@@ -76,8 +90,53 @@ ee_handler_prepare(EeHandler *handler, const char *signature)
 	fmgr_info(oid, &handler->function);
 }
 
+/*
+ * A signature is parsed, and its names looked for along the search path, only
+ * when something has changed that could make it mean another function.
+ */
 static Oid
-lookup(const char *signature)
+lookup(const char *signature, EeHandlerName *known)
+{
+	static const int catalogs[] = {PROCOID, TYPEOID, NAMESPACEOID, AUTHOID,
+	AUTHMEMMEMROLE};
+	static bool registered = false;
+	uint64		generation;
+	Oid			oid;
+
+	if (!registered)
+	{
+		for (int i = 0; i < lengthof(catalogs); i++)
+			CacheRegisterSyscacheCallback(catalogs[i], names_changed,
+										  (Datum) 0);
+		registered = true;
+	}
+	if (known->generation == names_generation &&
+		known->role == GetUserId() &&
+		strcmp(known->search_path, namespace_search_path) == 0)
+		return known->oid;
+
+	/* taken first: what changes during the look-up is looked up again */
+	generation = names_generation;
+	oid = resolve(signature);
+	known->generation = 0;
+	if (known->search_path != NULL)
+		pfree(known->search_path);
+	known->search_path = MemoryContextStrdup(known->context,
+											 namespace_search_path);
+	known->oid = oid;
+	known->role = GetUserId();
+	known->generation = generation;
+	return oid;
+}
+
+static void
+names_changed(Datum arg, int cacheid, uint32 hash)
+{
+	names_generation++;
+}
+
+static Oid
+resolve(const char *signature)
 {
 	LOCAL_FCINFO(fcinfo, 1);
 	Datum		oid;

@@ -25,11 +25,25 @@ typedef struct EeHandler
 } EeHandler;
 
 /*
+ * Which function a signature was last found to mean, kept from batch to
+ * batch; zeroed to begin with.
+ */
+typedef struct EeHandlerName
+{
+	Oid			oid;
+	uint64		generation;		/* of the catalogs then; 0: nothing is known */
+	Oid			role;			/* who looked */
+	char	   *search_path;	/* his, in the context below */
+	MemoryContext context;		/* set by the owner of the struct */
+} EeHandlerName;
+
+/*
  * Look up a handler by its signature, for the current role.  Raises
  * INVALID_HANDLER when it is gone, takes something else, or may not be called.
  * Lives in CurrentMemoryContext.
  */
-extern void ee_handler_prepare(EeHandler *handler, const char *signature);
+extern void ee_handler_prepare(EeHandler *handler, const char *signature,
+							   EeHandlerName *known);
 
 /* The event in a slot of the log as composite datum, palloc'd. */
 extern Datum ee_handler_event_datum(TupleTableSlot *slot);

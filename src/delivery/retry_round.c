@@ -120,7 +120,8 @@ attempt(EeDelivery *delivery, const EeUnit *unit, Attempt *progress)
 		return;
 	}
 	ee_unit_act_as_owner(delivery, unit, &saved);
-	ee_handler_prepare(&handler, subscription->handler);
+	ee_handler_prepare(&handler, subscription->handler,
+					   &delivery->handler);
 	progress->begun = true;
 	ee_handler_timeout_start(subscription->timeout_ms);
 	ee_handler_call(&handler, due->event);

@@ -78,6 +78,7 @@ ee_round_delivery(const EeSubscription *subscription, uint64 generation,
 												  sizeof(EeDelivery));
 
 	delivery->context = context;
+	delivery->handler.context = context;
 	delivery->subscription = unconstify(EeSubscription *, subscription);
 	delivery->next_due = DT_NOBEGIN;	/* to be looked up */
 	delivery->behind = true;
@@ -292,7 +293,8 @@ hand_out(EeDelivery *delivery, EeBatch *batch, int limit, Progress *progress)
 
 	if (subscription->kind == EE_SUBSCRIPTION_HANDLER)
 	{
-		ee_handler_prepare(&handler, subscription->handler);
+		ee_handler_prepare(&handler, subscription->handler,
+						   &delivery->handler);
 		ee_handler_timeout_start(subscription->timeout_ms > 0 ?
 								 subscription->timeout_ms +
 								 ee_config_delivery_batch_time : 0);
