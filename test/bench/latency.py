@@ -17,9 +17,11 @@ INSERT_AND_BELL = """
     SELECT pg_notify('bell', id::text) FROM stored""" % PATTERN
 
 
-def publisher(sql, n, start, results):
+def publisher(sql, n, start, results, durable):
     """Calls at even intervals; when each call was made and came back."""
     connection = connect()
+    if not durable:
+        run(connection, 'SET synchronous_commit = off')
     times = []
     run(connection, 'PREPARE call(text) AS ' + sql)
     due = start
@@ -36,19 +38,20 @@ def publisher(sql, n, start, results):
     results.put(times)
 
 
-def call(sql, n):
+def call(sql, n, durable=True):
     results = multiprocessing.Queue()
     start = time.time() + 0.3
     process = multiprocessing.Process(target=publisher,
-                                      args=(sql, n, start, results))
+                                      args=(sql, n, start, results,
+                                            durable))
     process.start()
     return process, results
 
 
-def engine(connection, n):
+def engine(connection, n, durable=True):
     run(connection, 'TRUNCATE bench.started')
     process, results = call("SELECT event_engine.publish_event('%s', $1::jsonb)"
-                            % PATTERN, n)
+                            % PATTERN, n, durable)
     times = results.get()
     process.join()
     wait_until(connection, 'SELECT count(*) = %s FROM bench.started', (n,))
@@ -83,6 +86,8 @@ def figures(report, options):
         " handler => 'bench.started')", (PATTERN,))
     variants = {
         'event_engine': lambda m: engine(connection, m),
+        'event_engine, synchronous_commit = off':
+            lambda m: engine(connection, m, False),
         'LISTEN/NOTIFY': lambda m: notify(m, BELL),
         'INSERT and NOTIFY': lambda m: notify(m, INSERT_AND_BELL)}
     runs = {name: [] for name in variants}
@@ -106,6 +111,9 @@ def figures(report, options):
                    median(ratios(p50, of('LISTEN/NOTIFY', 0, 0.5))))
     report.add('the same / INSERT of the event and NOTIFY', '-', '%.2f' %
                median(ratios(p50, of('INSERT and NOTIFY', 0, 0.5))), None)
+    report.add('the same, synchronous_commit = off / LISTEN/NOTIFY', '-', '%.2f' %
+               median(ratios(of('event_engine, synchronous_commit = off', 0, 0.5),
+                             of('LISTEN/NOTIFY', 0, 0.5))), None)
     report.at_most("publisher's call to handler, p99, ms", 3.0,
                    median(of('event_engine', 0, 0.99)))
     report.at_most('commit to handler, p50, ms', 0.5,
