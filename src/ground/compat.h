@@ -56,8 +56,11 @@ extern PGDLLEXPORT void _PG_init(void);
 	object_aclcheck(ProcedureRelationId, oid, role, ACL_EXECUTE)
 #define ee_owns_database(oid, role) \
 	object_ownercheck(DatabaseRelationId, oid, role)
+#define ee_owns_extension(oid, role) \
+	object_ownercheck(ExtensionRelationId, oid, role)
 #else
 #define ee_owns_database(oid, role) pg_database_ownercheck(oid, role)
+#define ee_owns_extension(oid, role) pg_extension_ownercheck(oid, role)
 #define ee_proc_aclcheck(oid, role) pg_proc_aclcheck(oid, role, ACL_EXECUTE)
 #endif
 

@@ -7,19 +7,25 @@
  * connected to.  Our workers are ended first, and kept out until the
  * statement is over.
  *
+ * DROP EXTENSION takes first what publishers take first, so that the two do
+ * not run into a deadlock.
+ *
  * And tell of what a prepared transaction published, as nobody else does.
  */
 #include "postgres.h"
 
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 
 #include "ground/compat.h"
+#include "ground/extension.h"
 #include "ground/shared.h"
 #include "worker/utility_hook.h"
 
@@ -29,6 +35,7 @@ static void process_utility(PlannedStmt *pstmt, const char *query,
 							bool read_only_tree, ProcessUtilityContext context,
 							ParamListInfo params, QueryEnvironment *env,
 							DestReceiver *dest, QueryCompletion *completion);
+static void lock_for_drop(Node *statement);
 static const char *database_of(Node *statement);
 static const char *option(List *options, const char *name);
 
@@ -58,6 +65,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 			((TransactionStmt *) pstmt->utilityStmt)->kind ==
 			TRANS_STMT_COMMIT_PREPARED;
 
+		lock_for_drop(pstmt->utilityStmt);
 		next(pstmt, query, read_only_tree, context, params, env, dest,
 			 completion);
 		if (commits)
@@ -75,6 +83,37 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		ee_shared_release_database(dbid);
 	}
 	PG_END_TRY();
+}
+
+/*
+ * Workers lock the extension before anything else, publishers event_keys and
+ * then the log.
+ */
+static void
+lock_for_drop(Node *statement)
+{
+	DropStmt   *drop = (DropStmt *) statement;
+	ListCell   *lc;
+
+	if (!IsA(statement, DropStmt) || drop->removeType != OBJECT_EXTENSION)
+		return;
+	foreach(lc, drop->objects)
+	{
+		Oid			oid;
+
+		if (strcmp(strVal(lfirst(lc)), "event_engine") != 0)
+			continue;
+		oid = ee_extension_oid();
+		if (!OidIsValid(oid) || !ee_owns_extension(oid, GetUserId()))
+			continue;
+		LockDatabaseObject(ExtensionRelationId, oid, 0, AccessExclusiveLock);
+		if (ee_extension_oid() != oid)
+			continue;
+		LockRelationOid(ee_extension_relid(EE_REL_EVENT_KEYS),
+						AccessExclusiveLock);
+		LockRelationOid(ee_extension_relid(EE_REL_EVENTS),
+						AccessExclusiveLock);
+	}
 }
 
 /* The database that the statement wants for itself, or NULL. */
