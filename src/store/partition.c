@@ -430,6 +430,16 @@ ee_partition_exists_for(TimestampTz at)
 	return find_by_time(at) != NULL;
 }
 
+TimestampTz
+ee_partition_end(TimestampTz at)
+{
+	EePartition *partition;
+
+	refresh();
+	partition = find_by_time(at);
+	return partition != NULL ? partition->upper : DT_NOEND;
+}
+
 /* Those whose time is over, not yet sealed; count in *n. */
 Oid *
 ee_partition_due_for_sealing(TimestampTz before, int *n)

@@ -111,25 +111,32 @@ can_attach(Oid parent)
 	return free;
 }
 
+/*
+ * From now to the end of the last period ahead, without a gap: where the
+ * length of a period was changed, those that exist may end within one.
+ */
 int
 ee_partition_make_ahead(void)
 {
 	TimestampTz at = GetCurrentTimestamp();
+	TimestampTz until = at;
 	int			made = 0;
 
 	for (int i = 0; i <= ee_config_store_partitions_ahead; i++)
 	{
 		TimestampTz lower;
-		TimestampTz upper;
 
+		period_bounds(until, &lower, &until);
+	}
+	while (at < until)
+	{
 		if (!ee_partition_exists_for(at))
 		{
 			if (!ee_partition_make(at, true))
 				break;
 			made++;
 		}
-		period_bounds(at, &lower, &upper);
-		at = upper;
+		at = ee_partition_end(at);
 	}
 	return made;
 }
