@@ -125,6 +125,18 @@ $$;
 COMMENT ON FUNCTION event_engine.check_definition_schema(jsonb, jsonb, jsonb) IS
 	'Internal: check_payload_schema that keeps the documents as they are until the transaction ends.';
 
+/* definition_options: options as given, with the policy that stays. */
+CREATE FUNCTION event_engine.definition_options(current jsonb, given jsonb)
+	RETURNS jsonb
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT CASE WHEN jsonb_typeof(given) = 'object' AND current ? 'compatibility'
+	THEN jsonb_build_object('compatibility', current -> 'compatibility') || given
+	ELSE given END
+$$;
+COMMENT ON FUNCTION event_engine.definition_options(jsonb, jsonb) IS
+	'Internal: options of a version, with the kind of compatibility of the current one unless given.';
+
 /* ---- Finding ---- */
 
 /*
@@ -334,7 +346,9 @@ COMMENT ON FUNCTION event_engine.place_definition_version(
  *	examples		array of payloads, each valid
  *	ui_metadata		{"icon", "color", "category", "priority": high|medium|low}
  *	status			draft | active (unless given) | deprecated
- *	options			{"assert_formats": boolean, "dialect": text}
+ *	options			{"assert_formats": boolean, "compatibility": text, "dialect":
+ *					text}; compatibility stays as the current version has it
+ *					unless given
  *
  * A pattern and version that are there already with the same content: nothing
  * happens; with other content: an error.  A version that is not there yet is
@@ -457,7 +471,9 @@ BEGIN
 			CASE WHEN to_jsonb(source_types) <> v.source_types
 				THEN 'source_types' END,
 			CASE WHEN examples <> v.examples THEN 'examples' END,
-			CASE WHEN options <> v.options THEN 'options' END,
+			CASE WHEN options <> CASE WHEN options ? 'compatibility'
+				THEN v.options ELSE v.options - 'compatibility' END
+				THEN 'options' END,
 			CASE WHEN status <> v.status THEN 'status' END,
 			CASE WHEN v.version = d.version AND name <> d.name
 				THEN 'name' END,
@@ -484,9 +500,11 @@ BEGIN
 	v.payload_schema := payload_schema;
 	v.examples := coalesce(examples, '[]');
 	v.status := coalesce(status, 'active');
-	v.options := coalesce(options, '{}');
+	v.options := event_engine.definition_options(d.options,
+		coalesce(options, '{}'));
 	v.schema_uris := event_engine.check_definition_schema(v.payload_schema,
 		v.options, v.examples);
+	PERFORM event_engine.check_compatibility(d, v);
 	PERFORM event_engine.place_definition_version(d, v);
 	RETURN d.event_id;
 END
@@ -589,7 +607,8 @@ BEGIN
 	v.payload_schema := coalesce(payload_schema, v.payload_schema);
 	v.examples := coalesce(examples, v.examples);
 	v.status := coalesce(status, v.status);
-	v.options := coalesce(options, v.options);
+	v.options := CASE WHEN options IS NULL THEN v.options
+		ELSE event_engine.definition_options(d.options, options) END;
 
 	IF d IS NOT DISTINCT FROM before AND (v IS NOT DISTINCT FROM old
 		OR (v.version, v.source_types, v.payload_schema, v.examples, v.status,
@@ -602,6 +621,18 @@ BEGIN
 	IF content_given THEN
 		v.schema_uris := event_engine.check_definition_schema(v.payload_schema,
 			v.options, v.examples);
+	END IF;
+	/* a status, or a policy for versions to come, breaks nothing */
+	IF version = d.version THEN
+		old.version := before.version;
+		old.payload_schema := before.payload_schema;
+		old.options := before.options;
+		old.status := before.status;
+	END IF;
+	IF old.version IS NULL OR old.status = 'draft'
+		OR (old.payload_schema, old.options - 'compatibility') IS DISTINCT FROM
+			(v.payload_schema, v.options - 'compatibility') THEN
+		PERFORM event_engine.check_compatibility(d, v);
 	END IF;
 	RETURN event_engine.place_definition_version(d, v);
 END

@@ -19,7 +19,8 @@ COMMENT ON FUNCTION event_engine.announce_change() IS
  *	examples			array of payloads; each was valid when it was registered
  *	ui_metadata			{"icon", "color", "category", "priority"}
  *	status				draft | active | deprecated
- *	options				{"assert_formats": boolean, "dialect": text}
+ *	options				{"assert_formats": boolean, "compatibility": text,
+ *						"dialect": text}
  *	schema_uris			documents of event_schemas that payload_schema reaches
  *	revision			one more with each change (optimistic concurrency)
  */
@@ -94,6 +95,17 @@ CREATE TABLE event_engine.event_schemas (
 );
 COMMENT ON TABLE event_engine.event_schemas IS
 	'Documents that payload schemas may refer to.';
+
+CREATE TYPE event_engine.schema_break AS (
+	path text,
+	keyword text,
+	old text,
+	new text,
+	direction text,
+	why text
+);
+COMMENT ON TYPE event_engine.schema_break IS
+	'What a change of a schema breaks: JSON pointer through the schemas, keyword, what it said before and says now, backward or forward, and why.';
 
 /* ---- Triggers: the tables may be changed by hand, and stay right ---- */
 

@@ -35,7 +35,7 @@ CREATE VIEW event_engine.duties AS
 			list_event_definitions,worker_slots,duties_of,health,
 			metrics,doctor}'),
 		('operator', '{register_event_definition,update_event_definition,
-			register_schema,get_event_definition,list_event_definitions,
+			register_schema,schema_compatibility,get_event_definition,list_event_definitions,
 			validate_event,run_maintenance,redrive_dead_letters,
 			discard_dead_letters,replay_events,process_event}')
 		) AS d (duty, names)

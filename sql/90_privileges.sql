@@ -13,6 +13,7 @@ GRANT USAGE ON TYPE
 	event_engine.event,
 	event_engine.event_priority,
 	event_engine.received_event,
+	event_engine.schema_break,
 	event_engine.validation_error
 TO PUBLIC;
 

@@ -140,12 +140,56 @@ ee_event_definition_parse_options(Jsonb *options, EeDefinitionOptions *parsed)
 						 errmsg("option \"dialect\" must name a dialect of JSON Schema"),
 						 errhint("Dialects are draft4, draft6, draft7, 2019-09, 2020-12 and v1.")));
 		}
+		else if (strcmp(key, "compatibility") == 0)
+		{
+			if (v.type != jbvString ||
+				!ee_event_definition_parse_compatibility(pnstrdup(v.val.string.val,
+																  v.val.string.len),
+														 parsed))
+				ereport(ERROR,
+						(errcode(EE_ERRCODE_INVALID_DEFINITION),
+						 errmsg("option \"compatibility\" must name a kind of compatibility"),
+						 errhint(EE_COMPATIBILITY_HINT)));
+		}
 		else
 			ereport(ERROR,
 					(errcode(EE_ERRCODE_INVALID_DEFINITION),
 					 errmsg("unknown option \"%s\"", key),
-					 errhint("Options of a definition are assert_formats and dialect.")));
+					 errhint("Options of a definition are assert_formats, compatibility and dialect.")));
 	}
+}
+
+bool
+ee_event_definition_parse_compatibility(const char *word,
+										EeDefinitionOptions *parsed)
+{
+	static const struct
+	{
+		const char *word;
+		bool		backward;
+		bool		forward;
+		bool		transitive;
+	}			known[] = {
+		{"none", false, false, false},
+		{"backward", true, false, false},
+		{"backward_transitive", true, false, true},
+		{"forward", false, true, false},
+		{"forward_transitive", false, true, true},
+		{"full", true, true, false},
+		{"full_transitive", true, true, true},
+	};
+	int			i;
+
+	for (i = 0; i < lengthof(known); i++)
+	{
+		if (strcmp(known[i].word, word) != 0)
+			continue;
+		parsed->backward = known[i].backward;
+		parsed->forward = known[i].forward;
+		parsed->transitive = known[i].transitive;
+		return true;
+	}
+	return false;
 }
 
 /*
