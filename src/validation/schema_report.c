@@ -35,6 +35,9 @@
 
 #define BRANCH_LIMIT	50		/* violations looked at in each branch */
 
+/* how much further these are than any other violation */
+#define WRONG_TYPE		100000
+#define WRONG_CONSTANT	1000
 
 static void report_node(EeReport *r, EeNodeId id, const EeHere *here,
 						EeTrack *track);
@@ -64,6 +67,8 @@ static void report_choice(EeReport *r, const EeGroup *group,
 						  const EeHere *here, EeTrack *track);
 static int	closest_branch(EeReport *r, const EeGroup *group,
 						   const EeHere *here, List **violations);
+static int	least_distance(const EeReport *r, const EeEdge *edge, EeValue v);
+static int	wrong_constants(const EeNode *node, EeValue v);
 static int	distance(const List *violations, const EeHere *here);
 static int	distance_below(const List *violations, size_t len);
 static void report_child(EeReport *r, const EeEdge *edge, const EeHere *here,
@@ -582,10 +587,8 @@ report_choice(EeReport *r, const EeGroup *group, const EeHere *here,
 		return;
 	}
 	foreach(lc, violations)
-	{
 		if (!ee_schema_violation_full(r))
 			r->violations = lappend(r->violations, lfirst(lc));
-	}
 }
 
 /*
@@ -600,23 +603,36 @@ closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 	int			outer_max = r->max;
 	int			best = -1;
 	int			best_distance = INT_MAX;
+	int		   *least = palloc(group->nedges * sizeof(int));
+	int			floor = INT_MAX;
 	MemoryContext context;
 	MemoryContext old;
+	int			turn;
 	int			i;
 
+	for (i = 0; i < group->nedges; i++)
+	{
+		least[i] = least_distance(r, &group->edges[i], here->v);
+		floor = Min(floor, least[i]);
+	}
 	r->max = BRANCH_LIMIT;
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"event_engine schema report",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	for (i = 0; i < group->nedges; i++)
+	for (turn = 0; turn < 2 * group->nedges; turn++)
 	{
 		int			d;
 
+		/* first those that look closest, then who might be closer still */
+		i = turn % group->nedges;
+		if ((turn < group->nedges) != (least[i] == floor) ||
+			least[i] > best_distance)
+			continue;
 		r->violations = NIL;
 		report_in_place(r, &group->edges[i], here, group->keyword, i, NULL);
 		d = distance(r->violations, here);
-		if (d < best_distance)
+		if (d < best_distance || (d == best_distance && i < best))
 		{
 			best = i;
 			best_distance = d;
@@ -630,9 +646,52 @@ closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	pfree(least);
 	r->violations = outer;
 	r->max = outer_max;
 	return best;
+}
+
+/*
+ * What a branch's distance is at least, by a glance: mostly enough to tell
+ * the branch that was meant, so that the others need not be walked.
+ */
+static int
+least_distance(const EeReport *r, const EeEdge *edge, EeValue v)
+{
+	const EeNode *node = &r->program->nodes[edge->fast];
+	int			result;
+	uint32		i;
+
+	if (edge->fast == EE_NODE_FALSE)
+		return 0;
+	result = WRONG_CONSTANT * wrong_constants(node, v);
+	if (!ee_schema_check_type(node, v))
+		result += WRONG_TYPE;
+	if (v.type != EE_IS_OBJECT || node->object == NULL)
+		return result;
+	for (i = 0; i < node->object->nproperties; i++)
+	{
+		const EeProperty *property = &node->object->properties[i];
+		const EeNode *child = &r->program->nodes[property->edge.fast];
+		EeValue		value;
+
+		if ((child->constant != NULL || child->enumeration != NULL) &&
+			ee_value_get(v, property->name, property->len, &value))
+			result += WRONG_CONSTANT * wrong_constants(child, value);
+		if (result > WRONG_TYPE)
+			break;
+	}
+	return result;
+}
+
+static int
+wrong_constants(const EeNode *node, EeValue v)
+{
+	return (node->constant != NULL &&
+			!ee_schema_check_enum(node->constant, v)) +
+		(node->enumeration != NULL &&
+		 !ee_schema_check_enum(node->enumeration, v));
 }
 
 /*
@@ -666,11 +725,11 @@ distance_below(const List *violations, size_t len)
 		}
 		result++;
 		if (strcmp(violation->keyword, "type") == 0 && *below == '\0')
-			result += 100000;
+			result += WRONG_TYPE;
 		else if ((strcmp(violation->keyword, "const") == 0 ||
 				  strcmp(violation->keyword, "enum") == 0) &&
 				 (*below == '\0' || strchr(below + 1, '/') == NULL))
-			result += 1000;
+			result += WRONG_CONSTANT;
 	}
 	return result;
 }

@@ -62,3 +62,14 @@ SELECT instance_path, keyword_path, message FROM jsonschema_errors(
 SELECT message, length(found) AS length, right(found, 3) AS tail FROM jsonschema_errors('{"maxLength": 3, "const": 1}', to_jsonb(repeat('x', 1000)));
 SELECT found FROM jsonschema_errors('{"const": 1}', '{"a": [1, 2, {"b": null}]}');
 SELECT found FROM jsonschema_errors('{"const": 1}', to_jsonb(array_fill(1, ARRAY[1000])));
+
+-- the branch that was meant is told by its constants, wherever it stands; of equals the first
+SELECT keyword_path, message FROM jsonschema_errors('{"oneOf": [
+	{"properties": {"kind": {"const": "a"}}},
+	{"properties": {"kind": {"enum": ["b", "c"]}, "x": {"type": "string"}, "y": {"type": "string"}}},
+	{"$ref": "#/oneOf/0"}, {"type": "array"}, {"$ref": "#/oneOf/1"},
+	{"allOf": [{"$ref": "#/oneOf/0"}]}]}', '{"kind": "b", "x": 1, "y": 2}');
+SELECT keyword_path, message FROM jsonschema_errors('{"anyOf": [
+	{"properties": {"kind": {"const": "a"}}, "required": ["x"]},
+	{"allOf": [{"properties": {"kind": {"const": "b"}}}]},
+	{"properties": {"kind": {"const": "c"}}}]}', '{"kind": "d"}');
