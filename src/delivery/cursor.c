@@ -35,6 +35,11 @@
 	"high_base_seq, seq, delivered, failed, dead"
 #define CURSOR_NATTS	13
 
+/* How often, and with what pause, to try for the lock on the moves. */
+#define GATHER_TRIES		50
+#define GATHER_PAUSE_USECS	1000
+
+static bool lock_moves(void);
 static EeCursor *read_cursor(HeapTuple tuple, TupleDesc desc);
 static void cursor_values(int32 number, const EeCursor *cursor,
 						  Datum *values, bool *nulls);
@@ -209,6 +214,25 @@ ee_cursor_remove(int32 number)
 }
 
 /*
+ * Waiting in the queue for the lock would stop all movers behind us for as
+ * long as the slowest holds his; so look for a moment when nobody has it.
+ */
+static bool
+lock_moves(void)
+{
+	Oid			moves = ee_extension_relid(EE_REL_SUBSCRIPTION_CURSOR_MOVES);
+
+	for (int i = 0; i < GATHER_TRIES; i++)
+	{
+		if (ConditionalLockRelationOid(moves, AccessExclusiveLock))
+			return true;
+		pg_usleep(GATHER_PAUSE_USECS);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
+}
+
+/*
  * Needs its own transaction.  The lock keeps movers out, who hold theirs only
  * from the end of a batch to its commit.
  */
@@ -236,8 +260,7 @@ ee_cursor_gather(void)
 	EePlanFrame frame;
 	EeIdentity	saved;
 
-	if (!ConditionalLockRelationOid(ee_extension_relid(EE_REL_SUBSCRIPTION_CURSOR_MOVES),
-									AccessExclusiveLock))
+	if (!lock_moves())
 		return false;
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
