@@ -718,11 +718,9 @@ distance_below(const List *violations, size_t len)
 		const EeViolation *violation = lfirst(lc);
 		const char *below = violation->instance_path + len;
 
+		result += distance_below(violation->below, len);
 		if (violation->message == NULL)
-		{
-			result += distance_below(violation->below, len);
 			continue;
-		}
 		result++;
 		if (strcmp(violation->keyword, "type") == 0 && *below == '\0')
 			result += WRONG_TYPE;

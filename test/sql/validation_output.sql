@@ -27,6 +27,11 @@ SELECT jsonb_pretty(jsonschema_output('{"properties": {"pay": {"oneOf": [
 	{"required": ["number"], "properties": {"kind": {"const": "card"}, "cvc": {"type": "string"}}}]}}}',
 	'{"pay": {"kind": "card", "cvc": 1}}', 'detailed'));
 
+-- the tree holds what the list holds: a branch is as far as all that is below it
+SELECT jsonb_path_query_array(jsonschema_output(schema, '{}', 'detailed'), 'strict $.**.error') =
+	jsonb_path_query_array(jsonschema_output(schema, '{}', 'basic'), 'strict $.errors[*].error') AS same
+FROM (VALUES ('{"oneOf": [{"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"required": ["c"]}]}'::jsonb)) v (schema);
+
 -- embedded resources, pointers in URIs, false, and the dialect by argument
 SELECT e ->> 'keywordLocation' AS keyword, e ->> 'absoluteKeywordLocation' AS absolute, e ->> 'instanceLocation' AS instance
 FROM jsonb_array_elements(jsonschema_output('{"id": "urn:x:root", "definitions": {"in": {"id": "urn:x:in", "definitions": {"a/b": {"maximum": 1}}}},
