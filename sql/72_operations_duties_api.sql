@@ -35,7 +35,9 @@ CREATE VIEW event_engine.duties AS
 			list_event_definitions,worker_slots,duties_of,health,
 			metrics,doctor}'),
 		('operator', '{register_event_definition,update_event_definition,
-			register_schema,schema_compatibility,get_event_definition,list_event_definitions,
+			register_schema,schema_compatibility,
+			add_event_rule,remove_event_rule,
+			list_event_rules,get_event_definition,list_event_definitions,
 			validate_event,run_maintenance,redrive_dead_letters,
 			discard_dead_letters,replay_events,process_event}')
 		) AS d (duty, names)
@@ -46,7 +48,7 @@ CREATE VIEW event_engine.duties AS
 	FROM (VALUES
 		('publisher', 'INSERT', '{events}'::text[]),
 		('reader', 'SELECT', '{events,event_definitions,
-			event_definition_versions,event_schemas,event_dead_letters,
+			event_definition_versions,event_schemas,event_rules,event_dead_letters,
 			event_processing_log,deliveries,subscription_list,captured_tables,
 			duties,stat_subscriptions,stat_workers,stat_partitions}'),
 		('operator', 'SELECT', '{event_dead_letters,duties}')

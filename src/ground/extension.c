@@ -56,6 +56,7 @@ static const char *const relation_names[EE_N_RELATIONS] = {
 	[EE_REL_EVENT_DEFINITIONS] = "event_definitions",
 	[EE_REL_EVENT_DEFINITION_VERSIONS] = "event_definition_versions",
 	[EE_REL_EVENT_SCHEMAS] = "event_schemas",
+	[EE_REL_EVENT_RULES] = "event_rules",
 	[EE_REL_SUBSCRIPTIONS] = "subscriptions",
 	[EE_REL_SUBSCRIPTION_CURSORS] = "subscription_cursors",
 	[EE_REL_SUBSCRIPTION_CURSOR_MOVES] = "subscription_cursor_moves",

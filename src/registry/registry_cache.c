@@ -28,6 +28,7 @@
 #include "ground/errors.h"
 #include "ground/invalidate.h"
 #include "registry/event_definition.h"
+#include "registry/event_rule.h"
 #include "registry/registry_cache.h"
 #include "registry/registry_row.h"
 #include "registry/schema_document.h"
@@ -137,6 +138,7 @@ ee_registry_cache_generation(void)
 	return ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS) +
 		ee_invalidate_watch(EE_REL_EVENT_DEFINITION_VERSIONS) +
 		ee_invalidate_watch(EE_REL_EVENT_SCHEMAS) +
+		ee_invalidate_watch(EE_REL_EVENT_RULES) +
 		ee_invalidate_objects_generation();
 }
 
@@ -230,7 +232,9 @@ still_right(CacheEntry *entry)
 		ee_registry_row_end(&scan);
 	}
 
-	return right && ee_schema_document_unchanged(entry->documents);
+	return right && ee_schema_document_unchanged(entry->documents) &&
+		ee_event_rule_unchanged(entry->definition.rules,
+								&entry->definition.id);
 }
 
 /* Read, compile and keep; raises an error when there is nothing to read. */
@@ -318,6 +322,7 @@ fill(CacheEntry *entry, const char *pattern, int len, const char *version,
 			return false;
 	}
 
+	definition->rules = ee_event_rule_load(&definition->id);
 	definition->pattern_text = CStringGetTextDatum(definition->pattern);
 	definition->version_text = CStringGetTextDatum(definition->version);
 	entry->key.pattern = definition->pattern;

@@ -33,6 +33,7 @@ typedef struct EeDefinition
 	int			n_source_types; /* 0: any source may emit it */
 	char	  **source_types;
 	EeSchema   *schema;			/* NULL: any payload */
+	List	   *rules;			/* of EeRule; NIL where there is none */
 	bool		warned;			/* this backend has said "deprecated" */
 } EeDefinition;
 

@@ -48,6 +48,18 @@ typedef enum EeSchemaAttr
 	EE_SCHEMA_DOCUMENT
 } EeSchemaAttr;
 
+typedef enum EeRuleAttr
+{
+	EE_RULE_DEFINITION_ID = 1,
+	EE_RULE_NAME,
+	EE_RULE_SORT_ORDER,
+	EE_RULE_PATH,
+	EE_RULE_FUNCTION,
+	EE_RULE_OWNER,
+	EE_RULE_MESSAGE,
+	EE_RULE_ENABLED
+} EeRuleAttr;
+
 /* Which version of a row was read: no two versions have the same. */
 typedef struct EeRowIdentity
 {

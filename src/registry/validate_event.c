@@ -11,6 +11,7 @@
 #include "utils/tuplestore.h"
 
 #include "ground/errors.h"
+#include "registry/event_rule.h"
 #include "registry/registry_cache.h"
 #include "validation/schema_eval.h"
 #include "validation/schema_report.h"
@@ -29,6 +30,7 @@ ee_sql_validate_event(PG_FUNCTION_ARGS)
 	EeDefinition *definition;
 	text	   *pattern;
 	Jsonb	   *payload;
+	List	   *violations = NIL;
 	ListCell   *lc;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -45,11 +47,14 @@ ee_sql_validate_event(PG_FUNCTION_ARGS)
 										  VARSIZE_ANY_EXHDR(pattern),
 										  PG_ARGISNULL(2) ? NULL :
 										  text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	if (definition->schema == NULL ||
-		ee_schema_eval(definition->schema, payload))
-		return (Datum) 0;
-
-	foreach(lc, ee_schema_report(definition->schema, payload, MAX_VIOLATIONS))
+	if (definition->schema != NULL &&
+		!ee_schema_eval(definition->schema, payload))
+		violations = ee_schema_report(definition->schema, payload,
+									  MAX_VIOLATIONS);
+	ee_event_rule_check_payload(definition->rules, definition->pattern_text,
+								definition->version_text, payload,
+								&violations);
+	foreach(lc, violations)
 		put_violation(result, lfirst(lc));
 
 	return (Datum) 0;

@@ -12,6 +12,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -19,6 +20,7 @@
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/uuid7.h"
+#include "registry/event_rule.h"
 #include "registry/registry_cache.h"
 #include "store/metadata.h"
 #include "store/receive.h"
@@ -33,6 +35,8 @@ static void receive_source(EeEvent *event, const EeReceived *received,
 static void receive_payload(EeEvent *event, const EeReceived *received,
 							const EeDefinition *definition,
 							List **violations);
+static void receive_rules(EeEvent *event, const EeDefinition *definition,
+						  List **violations);
 static void check_status(EeDefinition *definition);
 static void set_name(EeEvent *event, EeEventAttr attr, char *value,
 					 const char *path, List **violations);
@@ -84,6 +88,24 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 			 JsonbPGetDatum(ee_metadata_complete(received->metadata, id,
 												 violations)));
 	receive_payload(event, received, definition, violations);
+	if (unlikely(definition->rules != NIL) && ee_config_validation_enabled)
+		receive_rules(event, definition, violations);
+}
+
+/*
+ * A rule may change definitions, and so end the life of what the event has
+ * of this one: that is copied.
+ */
+static void
+receive_rules(EeEvent *event, const EeDefinition *definition,
+			  List **violations)
+{
+	set_text(event, EE_EVENT_PATTERN,
+			 datumCopy(definition->pattern_text, false, -1));
+	set_text(event, EE_EVENT_VERSION,
+			 datumCopy(definition->version_text, false, -1));
+	ee_event_rule_check(definition->rules, event, definition->pattern,
+						violations);
 }
 
 static void
@@ -240,7 +262,8 @@ ee_receive_raise(List *violations, const char *pattern)
 			payload_only = false;
 		if (detail.len > 0)
 			appendStringInfoChar(&detail, '\n');
-		appendStringInfo(&detail, "%s: %s", violation->instance_path,
+		appendStringInfo(&detail, "%s%s%s", violation->instance_path,
+						 violation->instance_path[0] != '\0' ? ": " : "",
 						 violation->message);
 		if (violation->expected != NULL)
 			appendStringInfo(&detail, ", expected %s", violation->expected);
