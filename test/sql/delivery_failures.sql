@@ -72,7 +72,7 @@ BEGIN
 	IF e.payload ->> 'n' = '2' THEN PERFORM pg_sleep(3600); END IF;
 	INSERT INTO done VALUES ('slow', (e.payload ->> 'n')::integer);
 END $$;
-SELECT event_engine.subscribe('slow', ARRAY['fail.test'], 'slow', options => '{"max_attempts": 1, "timeout_ms": 20}') IS NOT NULL;
+SELECT event_engine.subscribe('slow', ARRAY['fail.test'], 'slow', options => '{"max_attempts": 1, "timeout_ms": 500}') IS NOT NULL;
 SELECT publish(1, 3);
 SELECT event_engine.process_batch();
 SELECT effects, events, dead FROM outcome;
