@@ -191,28 +191,6 @@ ee_cursor_create(int32 number, const EeLogPosition *position)
 	ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
 }
 
-void
-ee_cursor_remove(int32 number)
-{
-	static EePlan remove_moves =
-		EE_PLAN("DELETE FROM event_engine.subscription_cursor_moves"
-				" WHERE subscription_number = $1", "int4");
-	static EePlan remove_gathered =
-		EE_PLAN("DELETE FROM event_engine.subscription_cursors"
-				" WHERE subscription_number = $1", "int4");
-	EePlanFrame frame;
-	EeIdentity	saved;
-	Datum		value = Int32GetDatum(number);
-
-	ee_identity_engine(&saved);
-	ee_plan_begin(&frame);
-	ee_plan_execute(&remove_moves, &value, NULL, false, 0);
-	ee_plan_execute(&remove_gathered, &value, NULL, false, 0);
-	ee_plan_end(&frame);
-	ee_identity_restore(&saved);
-	ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
-}
-
 /*
  * Waiting in the queue for the lock would stop all movers behind us for as
  * long as the slowest holds his; so look for a moment when nobody has it.

@@ -35,7 +35,6 @@ extern EeCursor *ee_cursor_copy(const EeCursor *cursor);
 
 /* The first cursor of a subscription. */
 extern void ee_cursor_create(int32 number, const EeLogPosition *position);
-extern void ee_cursor_remove(int32 number);
 
 /* Gather the moves and empty their table; false when that would wait. */
 extern bool ee_cursor_gather(void);

@@ -68,19 +68,6 @@ ee_plan_execute(EePlan *plan, Datum *values, const char *nulls,
 	return SPI_processed;
 }
 
-Portal
-ee_plan_open(EePlan *plan, Datum *values, const char *nulls, bool read_only)
-{
-	Portal		portal;
-
-	check_frame();
-	portal = SPI_cursor_open(NULL, prepared(plan), values, nulls, read_only);
-	if (portal == NULL)
-		elog(ERROR, "could not open cursor for \"%s\": %s",
-			 plan->sql, SPI_result_code_string(SPI_result));
-	return portal;
-}
-
 /*
  * The plan, prepared now if this session has none for this extension.  The
  * server itself notices when tables change.  What it cannot notice is that

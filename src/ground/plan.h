@@ -61,8 +61,4 @@ extern void ee_plan_end(EePlanFrame *frame);
 extern uint64 ee_plan_execute(EePlan *plan, Datum *values, const char *nulls,
 							  bool read_only, long limit);
 
-/* The same for a cursor that reads row by row; close it before the frame. */
-extern Portal ee_plan_open(EePlan *plan, Datum *values, const char *nulls,
-						   bool read_only);
-
 #endif							/* EE_PLAN_H */

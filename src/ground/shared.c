@@ -189,14 +189,6 @@ ee_shared_pattern_add(EePatternSet *set, const char *pattern, int len)
 	set->words[bit / 64] |= UINT64CONST(1) << (bit % 64);
 }
 
-bool
-ee_shared_pattern_test(const EePatternSet *set, const char *pattern, int len)
-{
-	uint32		bit = pattern_bit(pattern, len);
-
-	return (set->words[bit / 64] & (UINT64CONST(1) << (bit % 64))) != 0;
-}
-
 void
 ee_shared_pattern_all(EePatternSet *set)
 {

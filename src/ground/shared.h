@@ -101,14 +101,28 @@ extern void ee_shared_unlock(void);
 /* Bits of a pattern. */
 extern void ee_shared_pattern_add(EePatternSet *set, const char *pattern,
 								  int len);
-extern bool ee_shared_pattern_test(const EePatternSet *set,
-								   const char *pattern, int len);
 extern void ee_shared_pattern_all(EePatternSet *set);
 extern void ee_shared_pattern_store(EeSharedPatternSet *shared,
 									const EePatternSet *set);
 extern bool ee_shared_pattern_take(EeSharedPatternSet *shared,
 								   EePatternSet *set);
 extern bool ee_shared_pattern_empty(const EePatternSet *set);
+
+static inline void
+ee_shared_pattern_union(EePatternSet *set, const EePatternSet *more)
+{
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+		set->words[w] |= more->words[w];
+}
+
+static inline bool
+ee_shared_pattern_overlap(const EePatternSet *a, const EePatternSet *b)
+{
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+		if ((a->words[w] & b->words[w]) != 0)
+			return true;
+	return false;
+}
 
 /* Called in a transaction; take effect when it commits. */
 extern void ee_shared_note_published(const char *pattern, int len);
@@ -143,6 +157,5 @@ extern void ee_shared_executor_nudge(Oid dbid, Oid roleid);
 /* Keep workers out of a database, for DROP DATABASE and its kin. */
 extern void ee_shared_hold_database(Oid dbid);
 extern void ee_shared_release_database(Oid dbid);
-extern bool ee_shared_is_held(Oid dbid);
 
 #endif							/* EE_SHARED_H */

@@ -29,17 +29,6 @@ ee_shared_hold_exists(Oid dbid)
 	return false;
 }
 
-bool
-ee_shared_is_held(Oid dbid)
-{
-	bool		held;
-
-	LWLockAcquire(ee_shared->lock, LW_SHARED);
-	held = ee_shared_hold_exists(dbid);
-	LWLockRelease(ee_shared->lock);
-	return held;
-}
-
 /*
  * End our workers in a database and let none start until it is released or
  * this backend ends.  Waits until they are gone; interruptible, the caller

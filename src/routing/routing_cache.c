@@ -78,12 +78,6 @@ ee_routing_cache_lookup(const char *pattern, int len)
 	return result;
 }
 
-uint64
-ee_routing_cache_generation(void)
-{
-	return ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
-}
-
 static RoutingCache *
 current(void)
 {

@@ -27,7 +27,4 @@ extern List *ee_routing_cache_all(void);
  */
 extern List *ee_routing_cache_lookup(const char *pattern, int len);
 
-/* Changes whenever a subscription may have changed; never 0. */
-extern uint64 ee_routing_cache_generation(void);
-
 #endif							/* EE_ROUTING_CACHE_H */

@@ -43,7 +43,6 @@ typedef enum SubscriptionAttr
 } SubscriptionAttr;
 
 static int	compare_numbers(const ListCell *a, const ListCell *b);
-static Oid	subscriber_index(Relation relation);
 static EeSubscription *from_tuple(HeapTuple tuple, TupleDesc desc);
 static Datum required(HeapTuple tuple, TupleDesc desc, SubscriptionAttr attr);
 static char *optional_text(HeapTuple tuple, TupleDesc desc,
@@ -84,34 +83,6 @@ ee_subscription_load_all(Oid owner)
 	return result;
 }
 
-EeSubscription *
-ee_subscription_load(const char *subscriber)
-{
-	EeSubscription *result = NULL;
-	Relation	relation;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	ScanKeyData key[1];
-
-	relation = table_open(ee_extension_relid(EE_REL_SUBSCRIPTIONS),
-						  AccessShareLock);
-	ScanKeyInit(&key[0], ATTR_SUBSCRIBER, BTEqualStrategyNumber, F_TEXTEQ,
-				CStringGetTextDatum(subscriber));
-	key[0].sk_collation =
-		TupleDescAttr(RelationGetDescr(relation),
-					  ATTR_SUBSCRIBER - 1)->attcollation;
-
-	scan = systable_beginscan(relation, subscriber_index(relation), true,
-							  GetActiveSnapshot(), 1, key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		result = from_tuple(tuple, RelationGetDescr(relation));
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-
-	return result;
-}
-
 static int
 compare_numbers(const ListCell *a, const ListCell *b)
 {
@@ -119,31 +90,6 @@ compare_numbers(const ListCell *a, const ListCell *b)
 	int32		second = ((EeSubscription *) lfirst(b))->number;
 
 	return first < second ? -1 : first > second;
-}
-
-/* The unique index on subscriber, whatever it is called. */
-static Oid
-subscriber_index(Relation relation)
-{
-	List	   *indexes = RelationGetIndexList(relation);
-	Oid			result = InvalidOid;
-	ListCell   *cell;
-
-	foreach(cell, indexes)
-	{
-		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
-
-		if (index->rd_index->indisunique && index->rd_index->indisvalid &&
-			index->rd_index->indnkeyatts == 1 &&
-			index->rd_index->indkey.values[0] == ATTR_SUBSCRIBER)
-			result = RelationGetRelid(index);
-		index_close(index, AccessShareLock);
-	}
-	list_free(indexes);
-
-	if (!OidIsValid(result))
-		elog(ERROR, "event_engine.subscriptions has no unique index on subscriber");
-	return result;
 }
 
 static EeSubscription *

@@ -55,7 +55,4 @@ typedef struct EeSubscription
  */
 extern List *ee_subscription_load_all(Oid owner);
 
-/* One by its unique name, or NULL. */
-extern EeSubscription *ee_subscription_load(const char *subscriber);
-
 #endif							/* EE_SUBSCRIPTION_H */

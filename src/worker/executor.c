@@ -305,8 +305,7 @@ publish_interest(void)
 	{
 		EeDelivery *delivery = lfirst(lc);
 
-		for (int w = 0; w < EE_PATTERN_WORDS; w++)
-			interest.words[w] |= delivery->interest.words[w];
+		ee_shared_pattern_union(&interest, &delivery->interest);
 	}
 	ee_shared_pattern_store(&slot->interest, &interest);
 	mark_all_behind();
@@ -333,9 +332,8 @@ note_news(void)
 	{
 		EeDelivery *delivery = lfirst(lc);
 
-		for (int w = 0; w < EE_PATTERN_WORDS && !delivery->behind; w++)
-			delivery->behind =
-				(delivery->interest.words[w] & news.words[w]) != 0;
+		if (ee_shared_pattern_overlap(&delivery->interest, &news))
+			delivery->behind = true;
 	}
 }
 

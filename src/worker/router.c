@@ -336,8 +336,7 @@ watch(void)
 		if (!role->asleep)
 			next_due = DT_NOBEGIN;
 		role->asleep = true;
-		for (int w = 0; w < EE_PATTERN_WORDS; w++)
-			asleep.words[w] |= role->interest.words[w];
+		ee_shared_pattern_union(&asleep, &role->interest);
 	}
 	/* only ever added to here: an executor may be retiring at this moment */
 	for (int w = 0; w < EE_PATTERN_WORDS; w++)
@@ -357,8 +356,8 @@ note_news(void)
 	{
 		Role	   *role = lfirst(lc);
 
-		for (int w = 0; w < EE_PATTERN_WORDS && !role->wanted; w++)
-			role->wanted = (role->interest.words[w] & news.words[w]) != 0;
+		if (ee_shared_pattern_overlap(&role->interest, &news))
+			role->wanted = true;
 	}
 }
 
