@@ -33,6 +33,14 @@ CREATE VIEW event_engine.stat_workers AS
 COMMENT ON VIEW event_engine.stat_workers IS
 	'The processes of event_engine in this server, and what they are doing.';
 
+CREATE FUNCTION event_engine.subscription_counters(
+		number integer, id uuid, OUT since timestamptz, OUT delivered bigint,
+		OUT failed bigint)
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_counters';
+COMMENT ON FUNCTION event_engine.subscription_counters(integer, uuid) IS
+	'What processes have counted of a subscription since the server was started.';
+
 /*
  * stat_subscriptions
  *

@@ -19,8 +19,8 @@
 #include "utils/timestamp.h"
 
 #include "delivery/cursor.h"
+#include "delivery/flow.h"
 #include "delivery/handler.h"
-#include "delivery/retry_round.h"
 #include "delivery/round.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
@@ -177,7 +177,7 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 		EeRound		round;
 
 		CHECK_FOR_INTERRUPTS();
-		round = ee_round_deliver(delivery, &session_unit, max - done);
+		round = ee_flow_deliver(delivery, &session_unit, max - done);
 		done += round.delivered;
 		moved |= round.outcome == EE_ROUND_DONE ||
 			round.outcome == EE_ROUND_FAILED;
@@ -190,7 +190,7 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 		EeRound		round;
 
 		CHECK_FOR_INTERRUPTS();
-		round = ee_retry_round(delivery, &session_unit);
+		round = ee_flow_retry(delivery, &session_unit);
 		done += round.delivered;
 		moved |= round.outcome == EE_ROUND_DONE ||
 			round.outcome == EE_ROUND_FAILED;

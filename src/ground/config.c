@@ -25,6 +25,7 @@ int			ee_config_store_hop_limit = 32;
 bool		ee_config_delivery_enabled = true;
 int			ee_config_delivery_poll_interval = 5000;
 int			ee_config_delivery_batch_time = 200;
+int			ee_config_delivery_shared_subscriptions = 4096;
 int			ee_config_worker_slots = 32;
 int			ee_config_worker_launch_interval = 10000;
 int			ee_config_worker_idle_timeout = 60000;
@@ -151,6 +152,14 @@ define_delivery(void)
 							&ee_config_delivery_batch_time,
 							200, 1, 3600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	/* needed for shared memory only, and refused once the server is up */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("event_engine.delivery_shared_subscriptions",
+								"Number of subscriptions, in all databases together, that have a place in shared memory.",
+								"Limits of further ones are kept by each process for itself.",
+								&ee_config_delivery_shared_subscriptions,
+								4096, 1, 1000000,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
 
 static void

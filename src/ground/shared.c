@@ -26,6 +26,7 @@
 #include "ground/compat.h"
 #include "ground/config.h"
 #include "ground/shared_internal.h"
+#include "ground/shared_subscription.h"
 
 EeShared   *ee_shared = NULL;
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
@@ -76,23 +77,27 @@ request_shmem(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(shmem_size());
-	RequestNamedLWLockTranche("event_engine", 1);
+	RequestAddinShmemSpace(ee_shared_subscription_size());
+	RequestNamedLWLockTranche("event_engine", EE_N_LOCKS);
 }
 
 static void
 startup_shmem(void)
 {
+	LWLockPadded *locks;
+	void	   *subscriptions;
 	bool		found;
 
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	locks = GetNamedLWLockTranche("event_engine");
 	ee_shared = ShmemInitStruct("event_engine", shmem_size(), &found);
 	if (!found)
 	{
 		memset(ee_shared, 0, shmem_size());
-		ee_shared->lock = &(GetNamedLWLockTranche("event_engine"))->lock;
+		ee_shared->lock = &locks[EE_LOCK_SLOTS].lock;
 		ee_shared->n_workers = ee_config_worker_slots;
 		pg_atomic_init_u32(&ee_shared->launcher_procno, EE_NO_PROC);
 		pg_atomic_init_u32(&ee_shared->launcher_request, 0);
@@ -131,6 +136,10 @@ startup_shmem(void)
 			}
 		}
 	}
+	subscriptions = ShmemInitStruct("event_engine subscriptions",
+									ee_shared_subscription_size(), &found);
+	ee_shared_subscription_startup(subscriptions, found,
+								   &locks[EE_LOCK_SUBSCRIPTIONS].lock);
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -32,6 +32,14 @@ struct EeShared
 	EeWorkerSlot workers[FLEXIBLE_ARRAY_MEMBER];	/* lock, see shared.h */
 };
 
+/* The locks of our tranche, none taken while another one is held. */
+typedef enum EeSharedLock
+{
+	EE_LOCK_SLOTS,				/* EeShared.lock */
+	EE_LOCK_SUBSCRIPTIONS,		/* shared_subscription.c */
+	EE_N_LOCKS
+} EeSharedLock;
+
 /* NULL in a server that did not preload the library. */
 extern EeShared *ee_shared;
 

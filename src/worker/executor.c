@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery/crash_guard.h"
-#include "delivery/retry_round.h"
+#include "delivery/flow.h"
 #include "delivery/round.h"
 #include "ground/config.h"
 #include "ground/extension.h"
@@ -378,7 +378,7 @@ run_one(EeDelivery *delivery)
 							   delivery->subscription->subscriber);
 		round = delivery->guarded ?
 			ee_crash_guard_take(delivery, &executor_unit) :
-			ee_round_deliver(delivery, &executor_unit, INT_MAX);
+			ee_flow_deliver(delivery, &executor_unit, INT_MAX);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{
@@ -391,7 +391,7 @@ run_one(EeDelivery *delivery)
 	}
 	if (delivery->next_due <= GetCurrentTimestamp())
 	{
-		round = ee_retry_round(delivery, &executor_unit);
+		round = ee_flow_retry(delivery, &executor_unit);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{

@@ -26,6 +26,7 @@
 
 #include "ground/config.h"
 #include "ground/shared.h"
+#include "ground/shared_subscription.h"
 #include "worker/launcher.h"
 #include "worker/worker_main.h"
 
@@ -201,7 +202,10 @@ forget_dropped(void)
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
 		if (!entry->present)
+		{
+			ee_shared_subscription_forget(entry->dbid);
 			hash_search(seen, &entry->dbid, HASH_REMOVE, NULL);
+		}
 		else
 			entry->present = false;
 	}

@@ -25,6 +25,7 @@
 #include "ground/invalidate.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
+#include "ground/shared_subscription.h"
 #include "operations/maintenance.h"
 #include "registry/registry_cache.h"
 #include "routing/subscription.h"
@@ -69,6 +70,7 @@ static TimestampTz next_due = DT_NOBEGIN;
 static void check_version(void);
 static char *extension_version(void);
 static void read_roles(void);
+static void keep_shared(const List *subscriptions, TimestampTz as_of);
 static void add_to_role(const EeSubscription *subscription, List *patterns);
 static Role *find_role(List *list, Oid roleid);
 static bool roles_are_current(void);
@@ -226,7 +228,9 @@ read_roles(void)
 												  "event_engine roles",
 												  ALLOCSET_SMALL_SIZES);
 	List	   *previous = roles;
+	TimestampTz as_of = GetCurrentTimestamp();
 	List	   *patterns;
+	List	   *subscriptions;
 	ListCell   *lc;
 
 	roles = NIL;
@@ -235,7 +239,9 @@ read_roles(void)
 	registry_generation = ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
 	PushActiveSnapshot(GetLatestSnapshot());
 	patterns = ee_registry_cache_patterns();
-	foreach(lc, ee_subscription_load_all(InvalidOid))
+	subscriptions = ee_subscription_load_all(InvalidOid);
+	keep_shared(subscriptions, as_of);
+	foreach(lc, subscriptions)
 	{
 		EeSubscription *subscription = lfirst(lc);
 		const char *reason;
@@ -276,6 +282,20 @@ read_roles(void)
 	if (roles_context != NULL)
 		MemoryContextDelete(roles_context);
 	roles_context = context;
+}
+
+/* Those that are gone give their places in shared memory to others. */
+static void
+keep_shared(const List *subscriptions, TimestampTz as_of)
+{
+	int32	   *numbers = palloc(sizeof(int32) * (list_length(subscriptions) + 1));
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, subscriptions)
+		numbers[n++] = ((EeSubscription *) lfirst(lc))->number;
+	ee_shared_subscription_keep(numbers, n, as_of);
+	pfree(numbers);
 }
 
 static Role *
