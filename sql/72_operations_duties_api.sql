@@ -32,7 +32,8 @@ CREATE VIEW event_engine.duties AS
 			event_time,expand_pattern,event_matches,event_envelope,
 			explain_match,match_event,pattern_subscribers,test_filter,
 			subscription_match,validate_event,get_event_definition,
-			list_event_definitions,worker_slots,subscription_counters,duties_of,health,
+			list_event_definitions,worker_slots,subscription_counters,
+			pattern_counters,duties_of,health,
 			metrics,doctor}'),
 		('operator', '{register_event_definition,update_event_definition,
 			register_schema,schema_compatibility,
@@ -50,7 +51,8 @@ CREATE VIEW event_engine.duties AS
 		('reader', 'SELECT', '{events,event_definitions,
 			event_definition_versions,event_schemas,event_rules,event_dead_letters,
 			event_processing_log,deliveries,subscription_list,captured_tables,
-			duties,stat_subscriptions,stat_workers,stat_partitions}'),
+			duties,stat_subscriptions,stat_definitions,stat_sources,stat_workers,
+			stat_partitions}'),
 		('operator', 'SELECT', '{event_dead_letters,duties}')
 		) AS d (duty, privilege, names)
 	JOIN pg_catalog.pg_class AS c ON c.relname = ANY (d.names)

@@ -19,6 +19,7 @@
 
 #include "delivery/dead_letter.h"
 #include "delivery/retry.h"
+#include "delivery/tally.h"
 #include "ground/envelope.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
@@ -53,8 +54,10 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 	EeSubscription *subscription = delivery->subscription;
 
 	cursor->failed++;
+	ee_tally_event(event, EE_OUTCOME_FAILED);
 	if (attempts >= subscription->max_attempts)
 	{
+		ee_tally_event(event, EE_OUTCOME_DEAD);
 		ee_dead_letter_insert(subscription->subscriber, event, attempts,
 							  error);
 		cursor->dead++;
@@ -81,6 +84,8 @@ ee_retry_unmatched(EeDelivery *delivery, EeCursor *cursor, Datum event,
 {
 	cursor->failed++;
 	cursor->dead++;
+	ee_tally_event(event, EE_OUTCOME_FAILED);
+	ee_tally_event(event, EE_OUTCOME_DEAD);
 	ee_dead_letter_insert(delivery->subscription->subscriber, event, 1, error);
 }
 

@@ -20,6 +20,7 @@
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
 #include "delivery/retry_round.h"
+#include "delivery/tally.h"
 
 #define LOCKED_DELAY_USECS	(100 * INT64CONST(1000))
 
@@ -129,6 +130,7 @@ attempt(EeDelivery *delivery, const EeUnit *unit, Attempt *progress)
 	ee_unit_act_as_before(unit, &saved);
 
 	ee_retry_succeeded(delivery, due);
+	ee_tally_event(due->event, EE_OUTCOME_DELIVERED);
 	if (subscription->processing_log)
 		ee_processing_log_delivered(subscription->subscriber, due->event,
 									due->attempts +

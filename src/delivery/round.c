@@ -34,6 +34,7 @@
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
 #include "delivery/round.h"
+#include "delivery/tally.h"
 #include "ground/causation.h"
 #include "ground/config.h"
 #include "ground/debug_point.h"
@@ -326,6 +327,7 @@ hand_out(EeDelivery *delivery, EeBatch *batch, int limit, Progress *progress)
 					ee_processing_log_delivered(subscription->subscriber,
 												event, 1, began);
 			}
+			ee_tally_slot(slot, EE_OUTCOME_DELIVERED);
 			progress->round.delivered++;
 		}
 		MemoryContextSwitchTo(old);
@@ -361,6 +363,7 @@ hand_out_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 	{
 		if (!put_off(delivery, slot))
 		{
+			ee_tally_slot(slot, EE_OUTCOME_DELIVERED);
 			events[n] = ee_handler_event_datum(slot);
 			size += VARSIZE_ANY(DatumGetPointer(events[n]));
 			n++;

@@ -26,6 +26,7 @@ bool		ee_config_delivery_enabled = true;
 int			ee_config_delivery_poll_interval = 5000;
 int			ee_config_delivery_batch_time = 200;
 int			ee_config_delivery_shared_subscriptions = 4096;
+int			ee_config_operations_counted_patterns = 2000;
 int			ee_config_worker_slots = 32;
 int			ee_config_worker_launch_interval = 10000;
 int			ee_config_worker_idle_timeout = 60000;
@@ -49,6 +50,7 @@ static void define_registry(void);
 static void define_validation(void);
 static void define_store(void);
 static void define_delivery(void);
+static void define_operations(void);
 static void define_worker(void);
 
 void
@@ -58,6 +60,7 @@ ee_config_init(void)
 	define_validation();
 	define_store();
 	define_delivery();
+	define_operations();
 	define_worker();
 	MarkGUCPrefixReserved("event_engine");
 }
@@ -159,6 +162,19 @@ define_delivery(void)
 								"Limits of further ones are kept by each process for itself.",
 								&ee_config_delivery_shared_subscriptions,
 								4096, 1, 1000000,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+}
+
+static void
+define_operations(void)
+{
+	/* needed for shared memory only, and refused once the server is up */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("event_engine.operations_counted_patterns",
+								"Number of patterns, in all databases together, whose events are counted.",
+								"Each takes about half a kilobyte of shared memory.",
+								&ee_config_operations_counted_patterns,
+								2000, 100, 1000000,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
 

@@ -28,6 +28,9 @@ extern int	ee_config_delivery_poll_interval;	/* milliseconds */
 extern int	ee_config_delivery_batch_time;	/* milliseconds */
 extern int	ee_config_delivery_shared_subscriptions;
 
+/* operations */
+extern int	ee_config_operations_counted_patterns;
+
 /* worker */
 extern int	ee_config_worker_slots;
 extern int	ee_config_worker_launch_interval;	/* milliseconds */

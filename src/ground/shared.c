@@ -25,6 +25,7 @@
 
 #include "ground/compat.h"
 #include "ground/config.h"
+#include "ground/shared_counter.h"
 #include "ground/shared_internal.h"
 #include "ground/shared_subscription.h"
 
@@ -78,6 +79,7 @@ request_shmem(void)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(shmem_size());
 	RequestAddinShmemSpace(ee_shared_subscription_size());
+	RequestAddinShmemSpace(ee_shared_counter_size());
 	RequestNamedLWLockTranche("event_engine", EE_N_LOCKS);
 }
 
@@ -140,6 +142,7 @@ startup_shmem(void)
 									ee_shared_subscription_size(), &found);
 	ee_shared_subscription_startup(subscriptions, found,
 								   &locks[EE_LOCK_SUBSCRIPTIONS].lock);
+	ee_shared_counter_startup(&locks[EE_LOCK_COUNTERS].lock);
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -23,8 +23,10 @@
 #include "ground/extension.h"
 #include "ground/insert.h"
 #include "ground/shared.h"
+#include "ground/shared_counter.h"
 #include "store/append.h"
 #include "store/log_state.h"
+#include "store/metadata.h"
 #include "store/partition.h"
 
 /* Rows handed to the table at once. */
@@ -103,13 +105,34 @@ ee_append_events(EeEvent *events, int n)
 		begin = end;
 		CHECK_FOR_INTERRUPTS();
 	}
-	for (int i = 0; i < n; i++)
-	{
-		text	   *pattern =
-			DatumGetTextPP(EE_EVENT_VALUE(&events[i], EE_EVENT_PATTERN));
+	ee_append_note(events, n);
+}
 
-		ee_shared_note_published(VARDATA_ANY(pattern),
-								 VARSIZE_ANY_EXHDR(pattern));
+/* By runs of the same pattern and source. */
+void
+ee_append_note(const EeEvent *events, int n)
+{
+	int			begin = 0;
+
+	while (begin < n)
+	{
+		Datum		pattern = EE_EVENT_VALUE(&events[begin], EE_EVENT_PATTERN);
+		Datum		source = EE_EVENT_VALUE(&events[begin], EE_EVENT_SOURCE);
+		text	   *name = DatumGetTextPP(pattern);
+		int			type_len;
+		const char *type = ee_metadata_source_type(DatumGetJsonbP(source),
+												   &type_len);
+		int			end = begin + 1;
+
+		while (end < n &&
+			   EE_EVENT_VALUE(&events[end], EE_EVENT_PATTERN) == pattern &&
+			   EE_EVENT_VALUE(&events[end], EE_EVENT_SOURCE) == source)
+			end++;
+		ee_shared_note_published(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+		ee_shared_counter_note(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
+							   type, type_len, EE_OUTCOME_PUBLISHED,
+							   end - begin);
+		begin = end;
 	}
 }
 

@@ -15,6 +15,9 @@ extern void ee_append_events(EeEvent *events, int n);
 /* Give one its place: xid, then seq.  For rows that the server inserts. */
 extern void ee_append_position(EeEvent *event);
 
+/* Tell those who wait for them, and count them, at commit. */
+extern void ee_append_note(const EeEvent *events, int n);
+
 /* Is this the row that append.c itself inserts?  That is received already. */
 extern bool ee_append_own_row(int64 seq);
 

@@ -426,7 +426,7 @@ ee_sql_receive_row(PG_FUNCTION_ARGS)
 				 errhint("The clock has gone back; try again later, or use publish_event.")));
 	ee_log_state_adopt();
 	ee_append_position(&row);
-	ee_shared_note_published(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern));
+	ee_append_note(&row, 1);
 	return PointerGetDatum(heap_form_tuple(RelationGetDescr(rel), row.values,
 										   row.nulls));
 }

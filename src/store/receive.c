@@ -19,6 +19,7 @@
 #include "ground/config.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
+#include "ground/shared_counter.h"
 #include "ground/uuid7.h"
 #include "registry/event_rule.h"
 #include "registry/registry_cache.h"
@@ -37,6 +38,7 @@ static void receive_payload(EeEvent *event, const EeReceived *received,
 							List **violations);
 static void receive_rules(EeEvent *event, const EeDefinition *definition,
 						  List **violations);
+static void count_refused(const EeEvent *event);
 static void check_status(EeDefinition *definition);
 static void set_name(EeEvent *event, EeEventAttr attr, char *value,
 					 const char *path, List **violations);
@@ -49,6 +51,7 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 {
 	EeDefinition *definition;
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+	int			before = list_length(*violations);
 
 	memset(event->nulls, true, sizeof(event->nulls));
 
@@ -90,6 +93,24 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 	receive_payload(event, received, definition, violations);
 	if (unlikely(definition->rules != NIL) && ee_config_validation_enabled)
 		receive_rules(event, definition, violations);
+	if (unlikely(list_length(*violations) > before))
+		count_refused(event);
+}
+
+/* Now, since the transaction will hardly commit. */
+static void
+count_refused(const EeEvent *event)
+{
+	text	   *pattern =
+		DatumGetTextPP(EE_EVENT_VALUE(event, EE_EVENT_PATTERN));
+	int			len = 0;
+	const char *type =
+		ee_metadata_source_type(DatumGetJsonbP(EE_EVENT_VALUE(event,
+															  EE_EVENT_SOURCE)),
+								&len);
+
+	ee_shared_counter_add(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern),
+						  type, len, EE_OUTCOME_REFUSED);
 }
 
 /*

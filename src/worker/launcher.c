@@ -26,6 +26,7 @@
 
 #include "ground/config.h"
 #include "ground/shared.h"
+#include "ground/shared_counter.h"
 #include "ground/shared_subscription.h"
 #include "worker/launcher.h"
 #include "worker/worker_main.h"
@@ -204,6 +205,7 @@ forget_dropped(void)
 		if (!entry->present)
 		{
 			ee_shared_subscription_forget(entry->dbid);
+			ee_shared_counter_forget(entry->dbid);
 			hash_search(seen, &entry->dbid, HASH_REMOVE, NULL);
 		}
 		else

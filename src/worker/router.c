@@ -25,6 +25,7 @@
 #include "ground/invalidate.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
+#include "ground/shared_counter.h"
 #include "ground/shared_subscription.h"
 #include "operations/maintenance.h"
 #include "registry/registry_cache.h"
@@ -36,6 +37,7 @@
 
 #define MAINTENANCE_INTERVAL_MS 60000
 #define MILESTONE_INTERVAL_MS	1000
+#define RATES_INTERVAL_MS		5000
 /* Between two starts of an executor that keeps failing. */
 #define RESTART_INTERVAL_MS		500
 #define RESTART_INTERVAL_MAX_MS	60000
@@ -87,6 +89,7 @@ ee_router_main(Datum arg)
 	EeWorkerStart start;
 	TimestampTz polled_at;
 	TimestampTz milestone_at = 0;
+	TimestampTz counted_at = GetCurrentTimestamp();
 
 	ee_worker_signals();
 	ee_worker_read_start(&start);
@@ -124,6 +127,11 @@ ee_router_main(Datum arg)
 			poll_log();
 			next_due = DT_NOBEGIN;
 			polled_at = now;
+		}
+		if (TimestampDifferenceExceeds(counted_at, now, RATES_INTERVAL_MS))
+		{
+			ee_shared_counter_tick((now - counted_at) / 1000000.0);
+			counted_at = now;
 		}
 		if (next_due <= now)
 			poll_due();
