@@ -28,6 +28,9 @@ COMMENT ON FUNCTION event_engine.check_match(jsonb, text, jsonb) IS
  *						filled in
  *	status				active | paused | broken (its handler is gone)
  *	status_reason		why it is not active
+ *	epoch, epochs		by which rule events are assigned to lanes: number of the
+ *						running epoch, and [{"concurrency", "ordered"}, ...] of it
+ *						and of those to follow
  */
 CREATE TABLE event_engine.subscriptions (
 	id uuid NOT NULL PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -47,6 +50,8 @@ CREATE TABLE event_engine.subscriptions (
 	status_reason text,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	epoch integer NOT NULL DEFAULT 0,
+	epochs jsonb NOT NULL DEFAULT '[{"concurrency": 1, "ordered": false}]',
 	-- one row that cannot be compiled would stop the matching of all
 	CHECK (event_engine.check_match(match, filter_path, filters)),
 	CHECK ((kind = 'handler') = (handler IS NOT NULL)),

@@ -4,8 +4,12 @@
  * ------------------------------------------------------------------------ */
 
 /*
- * subscription_cursors: where a subscription stood when its moves were last
- * gathered, one row each; updated about once a minute at most.
+ * subscription_cursors: where the lanes of a subscription stood when their
+ * moves were last gathered, one row each; updated about once a minute at most.
+ *
+ *	lane			epoch * 1024 + index * 4 + class (0 critical to 3 low); the
+ *					last of an epoch (1023) is where its lanes begin that have no
+ *					row yet, and its totals are those of the epochs before
  *
  * A cursor is (low position, high position, seq): all that was visible at
  * low is consumed, and of what became visible between low and high all up to
@@ -16,7 +20,8 @@
  *	delivered, failed, dead		totals over the life of the subscription
  */
 CREATE TABLE event_engine.subscription_cursors (
-	subscription_number integer NOT NULL PRIMARY KEY,
+	subscription_number integer NOT NULL,
+	lane integer NOT NULL,
 	move bigint NOT NULL,
 	low_snapshot pg_snapshot NOT NULL,
 	low_seq bigint NOT NULL,
@@ -28,10 +33,11 @@ CREATE TABLE event_engine.subscription_cursors (
 	delivered bigint NOT NULL,
 	failed bigint NOT NULL,
 	dead bigint NOT NULL,
-	moved_at timestamptz NOT NULL
+	moved_at timestamptz NOT NULL,
+	PRIMARY KEY (subscription_number, lane)
 );
 COMMENT ON TABLE event_engine.subscription_cursors IS
-	'Where each subscription stood when its moves were last gathered.';
+	'Where each lane of a subscription stood when its moves were last gathered.';
 
 /*
  * subscription_cursor_moves: the same columns, appended to by every batch in
@@ -41,6 +47,7 @@ COMMENT ON TABLE event_engine.subscription_cursors IS
  */
 CREATE TABLE event_engine.subscription_cursor_moves (
 	subscription_number integer NOT NULL,
+	lane integer NOT NULL,
 	move bigint NOT NULL,
 	low_snapshot pg_snapshot NOT NULL,
 	low_seq bigint NOT NULL,
@@ -57,7 +64,7 @@ CREATE TABLE event_engine.subscription_cursor_moves (
 COMMENT ON TABLE event_engine.subscription_cursor_moves IS
 	'Moves of cursors since they were last gathered; the latest one counts.';
 CREATE UNIQUE INDEX subscription_cursor_moves_idx
-	ON event_engine.subscription_cursor_moves (subscription_number, move);
+	ON event_engine.subscription_cursor_moves (subscription_number, lane, move);
 
 /*
  * deliveries: only the exceptions.

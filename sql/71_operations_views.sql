@@ -51,7 +51,8 @@ COMMENT ON FUNCTION event_engine.subscription_counters(integer, uuid) IS
  *	dead_letters	that nobody has decided on
  *	lag			positions of the log not yet looked at: an upper bound of the
  *				events that wait, since they may be of other patterns; it
- *				stays when nothing of the subscription's is among them
+ *				stays when nothing of the subscription's is among them; of the
+ *				lane that is furthest behind
  *	last_error	of the latest failure that is still to be retried
  *	moved_at	when the subscription last got on in the log
  */
@@ -64,26 +65,40 @@ CREATE VIEW event_engine.stat_subscriptions AS
 		COALESCE(d.parked, 0) AS parked,
 		COALESCE(d.leased, 0) + COALESCE(l.leased, 0) AS leased,
 		COALESCE(x.dead_letters, 0) AS dead_letters,
-		GREATEST(p.last - CASE WHEN c.high_seq IS NULL THEN c.low_seq
-			ELSE GREATEST(c.low_seq, LEAST(c.seq, c.high_seq)) END, 0) AS lag,
+		GREATEST(p.last - c.seq, 0) AS lag,
 		d.next_attempt_at, d.last_error, c.moved_at
 	FROM event_engine.subscriptions AS s
 	CROSS JOIN (SELECT CASE WHEN q.is_called THEN q.last_value
 			ELSE q.last_value - 1 END AS last
 		FROM event_engine.event_seq AS q) AS p
-	LEFT JOIN LATERAL (
-		SELECT m.* FROM (
-			(SELECT g.move, g.low_seq, g.high_seq, g.seq, g.delivered,
-				g.failed, g.dead, g.moved_at
-			FROM event_engine.subscription_cursors AS g
-			WHERE g.subscription_number = s.number)
-			UNION ALL
+	LEFT JOIN event_engine.subscription_cursors AS o
+		ON o.subscription_number = s.number AND o.lane = s.epoch * 1024 + 1023
+	CROSS JOIN LATERAL (
+		SELECT o.delivered + COALESCE(sum(m.delivered), 0)::bigint AS delivered,
+			o.failed + COALESCE(sum(m.failed), 0)::bigint AS failed,
+			o.dead + COALESCE(sum(m.dead), 0)::bigint AS dead,
+			-- urgent and low events are few: their idle lanes stay behind
+			min(CASE WHEN m.move IS NULL THEN o.low_seq
+				WHEN m.high_seq IS NULL THEN m.low_seq
+				ELSE GREATEST(m.low_seq, LEAST(m.seq, m.high_seq)) END)
+				FILTER (WHERE l.lane % 4 = 2) AS seq,
+			GREATEST(o.moved_at, max(m.moved_at)) AS moved_at
+		FROM generate_series(0,
+			(s.epochs -> 0 ->> 'concurrency')::integer * 4 - 1) AS l (lane)
+		LEFT JOIN LATERAL (
 			(SELECT a.move, a.low_seq, a.high_seq, a.seq, a.delivered,
 				a.failed, a.dead, a.moved_at
 			FROM event_engine.subscription_cursor_moves AS a
 			WHERE a.subscription_number = s.number
-			ORDER BY a.move DESC LIMIT 1)) AS m
-		ORDER BY m.move DESC LIMIT 1) AS c ON true
+				AND a.lane = s.epoch * 1024 + l.lane
+			ORDER BY a.move DESC LIMIT 1)
+			UNION ALL
+			(SELECT g.move, g.low_seq, g.high_seq, g.seq, g.delivered,
+				g.failed, g.dead, g.moved_at
+			FROM event_engine.subscription_cursors AS g
+			WHERE g.subscription_number = s.number
+				AND g.lane = s.epoch * 1024 + l.lane)
+			ORDER BY move DESC LIMIT 1) AS m ON true) AS c
 	LEFT JOIN (
 		SELECT o.subscription_number, sum(o.delivered)::bigint AS delivered,
 			sum(o.failed)::bigint AS failed, sum(o.dead)::bigint AS dead

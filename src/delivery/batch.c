@@ -41,7 +41,8 @@ ee_batch_begin(EeDelivery *delivery)
 		delivery->cursors_generation =
 			ee_invalidate_watch(EE_REL_SUBSCRIPTION_CURSORS);
 		ee_batch_committed(delivery,
-						   ee_cursor_load(delivery->subscription->number));
+						   ee_cursor_load(delivery->subscription->number,
+									  delivery->lane));
 	}
 	batch->next = ee_cursor_copy(delivery->cursor);
 	at = &batch->next->at;

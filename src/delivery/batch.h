@@ -20,10 +20,11 @@
 #include "routing/subscription.h"
 #include "store/log_reader.h"
 
-/* A subscription and all that this process knows of its delivery. */
+/* A lane of a subscription and all that this process knows of it. */
 typedef struct EeDelivery
 {
 	EeSubscription *subscription;
+	int32		lane;			/* number, see lane.h */
 	MemoryContext context;		/* of all below, and of the struct */
 	Datum	   *patterns;		/* the registered ones it wants; NULL: all */
 	int			n_patterns;		/* 0 with patterns: none */

@@ -91,7 +91,8 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 		{
 			ee_retry_delay(delivery, event, delivery->examining,
 						   GetCurrentTimestamp());
-			ee_cursor_store(delivery->subscription->number, batch->next);
+			ee_cursor_store(delivery->subscription->number, delivery->lane,
+							batch->next);
 			round.outcome = EE_ROUND_DONE;
 		}
 		/* raised errors end the process, so this is as good as committed */
@@ -118,11 +119,12 @@ ee_crash_guard_count(EeDelivery *delivery, const EeUnit *unit, EeDue *due)
 		if (due->attempts >= delivery->subscription->max_attempts)
 		{
 			EeCursor   *cursor =
-				ee_cursor_load(delivery->subscription->number);
+				ee_cursor_load(delivery->subscription->number, delivery->lane);
 
 			ee_retry_failed(delivery, cursor, due->event, due->seq,
 							due->attempts, error);
-			ee_cursor_store(delivery->subscription->number, cursor);
+			ee_cursor_store(delivery->subscription->number, delivery->lane,
+							cursor);
 			delivery->cursor = NULL;
 		}
 		else

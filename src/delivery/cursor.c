@@ -1,11 +1,11 @@
 /*
  * cursor.c
- *	  Where a subscription stands in the log: kept so that moving it leaves
- *	  no bloat.
+ *	  Where a lane of a subscription stands in the log: kept so that moving it
+ *	  leaves no bloat.
  *
  * A move is appended to subscription_cursor_moves in the transaction of the
  * batch's effects: both commit or neither.  Now and then the latest move of
- * each subscription is gathered into subscription_cursors and the table of
+ * each lane is gathered into subscription_cursors and the table of
  * moves emptied by TRUNCATE.  A snapshot held open for hours thus keeps no
  * dead version of a cursor alive, for there are none.
  *
@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery/cursor.h"
+#include "delivery/lane.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
@@ -33,48 +34,77 @@
 #define CURSOR_COLUMNS \
 	"move, low_snapshot, low_seq, low_base_seq, high_snapshot, high_seq, " \
 	"high_base_seq, seq, delivered, failed, dead"
-#define CURSOR_NATTS	13
+#define CURSOR_NATTS	14
+
+/*
+ * Parts of the lock on a subscription: the whole, which its lanes share, and
+ * the lanes.  Part 1 is of roles, see executor.c.
+ */
+#define LOCK_SUBSCRIPTION	0
+#define LOCK_LANES			2
 
 /* How often, and with what pause, to try for the lock on the moves. */
 #define GATHER_TRIES		50
 #define GATHER_PAUSE_USECS	1000
 
 static bool lock_moves(void);
+static void subscription_tag(LOCKTAG *tag, int32 number, uint16 part);
 static EeCursor *read_cursor(HeapTuple tuple, TupleDesc desc);
-static void cursor_values(int32 number, const EeCursor *cursor,
+static void cursor_values(int32 number, int32 lane, const EeCursor *cursor,
 						  Datum *values, bool *nulls);
 
+static void
+subscription_tag(LOCKTAG *tag, int32 number, uint16 part)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId,
+					   ee_extension_relid(EE_REL_SUBSCRIPTIONS),
+					   (uint32) number, part);
+}
+
 bool
-ee_cursor_lock(int32 number, bool nowait)
+ee_cursor_lock_lane(int32 number, int32 lane)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId,
-					   ee_extension_relid(EE_REL_SUBSCRIPTIONS),
-					   (uint32) number, 0);
-	return LockAcquire(&tag, ExclusiveLock, false, nowait) !=
+	subscription_tag(&tag, number, LOCK_SUBSCRIPTION);
+	if (LockAcquire(&tag, RowExclusiveLock, false, true) ==
+		LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	subscription_tag(&tag, number, LOCK_LANES + ee_lane_local(lane));
+	return LockAcquire(&tag, ExclusiveLock, false, true) !=
 		LOCKACQUIRE_NOT_AVAIL;
 }
 
+void
+ee_cursor_lock_all(int32 number)
+{
+	LOCKTAG		tag;
+
+	subscription_tag(&tag, number, LOCK_SUBSCRIPTION);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
 EeCursor *
-ee_cursor_load(int32 number)
+ee_cursor_load(int32 number, int32 lane)
 {
 	static EePlan latest_move =
 		EE_PLAN("SELECT " CURSOR_COLUMNS
 				" FROM event_engine.subscription_cursor_moves"
-				" WHERE subscription_number = $1 ORDER BY move DESC LIMIT 1",
-				"int4");
+				" WHERE subscription_number = $1 AND lane = $2"
+				" ORDER BY move DESC LIMIT 1",
+				"int4", "int4");
 	static EePlan gathered =
 		EE_PLAN("SELECT " CURSOR_COLUMNS
 				" FROM event_engine.subscription_cursors"
-				" WHERE subscription_number = $1",
-				"int4");
+				" WHERE subscription_number = $1 AND lane = $2",
+				"int4", "int4");
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
 	EePlanFrame frame;
 	EeIdentity	saved;
 	EeCursor   *cursor;
-	Datum		value = Int32GetDatum(number);
+	Datum		values[2];
+	bool		moved;
 
 	/* a snapshot from before the lock would show where it stood then */
 	if (IsolationUsesXactSnapshot())
@@ -83,14 +113,21 @@ ee_cursor_load(int32 number)
 				 errmsg("events are delivered in transactions of isolation level READ COMMITTED only")));
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	if (ee_plan_execute(&latest_move, &value, NULL, false, 1) == 0 &&
-		ee_plan_execute(&gathered, &value, NULL, false, 1) == 0)
+	values[0] = Int32GetDatum(number);
+	values[1] = Int32GetDatum(lane);
+	moved = ee_plan_execute(&latest_move, values, NULL, false, 1) > 0 ||
+		ee_plan_execute(&gathered, values, NULL, false, 1) > 0;
+	values[1] = Int32GetDatum(ee_lane_origin(ee_lane_epoch(lane)));
+	if (!moved && ee_plan_execute(&gathered, values, NULL, false, 1) == 0)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
 				 errmsg("subscription number %d has no cursor", number),
 				 errhint("It has been removed, or was not made by event_engine.subscribe().")));
 	old = MemoryContextSwitchTo(caller);
 	cursor = read_cursor(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	/* the origin's are the totals of epochs that are over */
+	if (!moved)
+		cursor->delivered = cursor->failed = cursor->dead = 0;
 	MemoryContextSwitchTo(old);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
@@ -125,40 +162,41 @@ read_cursor(HeapTuple tuple, TupleDesc desc)
 }
 
 static void
-cursor_values(int32 number, const EeCursor *cursor, Datum *values,
-			  bool *nulls)
+cursor_values(int32 number, int32 lane, const EeCursor *cursor,
+			  Datum *values, bool *nulls)
 {
 	const EeLogCursor *at = &cursor->at;
 
 	memset(nulls, false, sizeof(bool) * CURSOR_NATTS);
 	values[0] = Int32GetDatum(number);
-	values[1] = Int64GetDatum(cursor->move);
-	values[2] = ee_log_position_snapshot(&at->low);
-	values[3] = Int64GetDatum(at->low.seq);
-	values[4] = Int64GetDatum(at->low.base_seq);
+	values[1] = Int32GetDatum(lane);
+	values[2] = Int64GetDatum(cursor->move);
+	values[3] = ee_log_position_snapshot(&at->low);
+	values[4] = Int64GetDatum(at->low.seq);
+	values[5] = Int64GetDatum(at->low.base_seq);
 	if (at->in_range)
 	{
-		values[5] = ee_log_position_snapshot(&at->high);
-		values[6] = Int64GetDatum(at->high.seq);
-		values[7] = Int64GetDatum(at->high.base_seq);
+		values[6] = ee_log_position_snapshot(&at->high);
+		values[7] = Int64GetDatum(at->high.seq);
+		values[8] = Int64GetDatum(at->high.base_seq);
 	}
 	else
-		nulls[5] = nulls[6] = nulls[7] = true;
-	values[8] = Int64GetDatum(at->seq);
-	values[9] = Int64GetDatum(cursor->delivered);
-	values[10] = Int64GetDatum(cursor->failed);
-	values[11] = Int64GetDatum(cursor->dead);
-	values[12] = TimestampTzGetDatum(GetCurrentTimestamp());
+		nulls[6] = nulls[7] = nulls[8] = true;
+	values[9] = Int64GetDatum(at->seq);
+	values[10] = Int64GetDatum(cursor->delivered);
+	values[11] = Int64GetDatum(cursor->failed);
+	values[12] = Int64GetDatum(cursor->dead);
+	values[13] = TimestampTzGetDatum(GetCurrentTimestamp());
 }
 
 void
-ee_cursor_store(int32 number, EeCursor *cursor)
+ee_cursor_store(int32 number, int32 lane, EeCursor *cursor)
 {
 	Datum		values[CURSOR_NATTS];
 	bool		nulls[CURSOR_NATTS];
 
 	cursor->move++;
-	cursor_values(number, cursor, values, nulls);
+	cursor_values(number, lane, cursor, values, nulls);
 	ee_insert_values(ee_extension_relid(EE_REL_SUBSCRIPTION_CURSOR_MOVES),
 					 values, nulls);
 }
@@ -176,7 +214,7 @@ ee_cursor_copy(const EeCursor *cursor)
 }
 
 void
-ee_cursor_create(int32 number, const EeLogPosition *position)
+ee_cursor_create(int32 number, int32 epoch, const EeLogPosition *position)
 {
 	EeCursor	cursor;
 	Datum		values[CURSOR_NATTS];
@@ -185,7 +223,7 @@ ee_cursor_create(int32 number, const EeLogPosition *position)
 	memset(&cursor, 0, sizeof(cursor));
 	cursor.at.low = *position;
 	cursor.at.seq = position->seq;
-	cursor_values(number, &cursor, values, nulls);
+	cursor_values(number, ee_lane_origin(epoch), &cursor, values, nulls);
 	ee_insert_values(ee_extension_relid(EE_REL_SUBSCRIPTION_CURSORS),
 					 values, nulls);
 	ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
@@ -219,14 +257,14 @@ ee_cursor_gather(void)
 {
 	static EePlan gather =
 		EE_PLAN("INSERT INTO event_engine.subscription_cursors AS c "
-				"(subscription_number, " CURSOR_COLUMNS ", moved_at) "
-				"SELECT DISTINCT ON (m.subscription_number) m.subscription_number, "
-				"m.move, m.low_snapshot, m.low_seq, m.low_base_seq, m.high_snapshot, "
+				"(subscription_number, lane, " CURSOR_COLUMNS ", moved_at) "
+				"SELECT DISTINCT ON (m.subscription_number, m.lane) "
+				"m.subscription_number, m.lane, m.move, m.low_snapshot, m.low_seq, m.low_base_seq, m.high_snapshot, "
 				"m.high_seq, m.high_base_seq, m.seq, m.delivered, m.failed, m.dead, m.moved_at "
 				"FROM event_engine.subscription_cursor_moves m "
 				"JOIN event_engine.subscriptions s ON s.number = m.subscription_number "
-				"ORDER BY m.subscription_number, m.move DESC "
-				"ON CONFLICT (subscription_number) DO UPDATE SET "
+				"ORDER BY m.subscription_number, m.lane, m.move DESC "
+				"ON CONFLICT (subscription_number, lane) DO UPDATE SET "
 				"move = excluded.move, low_snapshot = excluded.low_snapshot, "
 				"low_seq = excluded.low_seq, low_base_seq = excluded.low_base_seq, "
 				"high_snapshot = excluded.high_snapshot, high_seq = excluded.high_seq, "

@@ -1,6 +1,6 @@
 /*
  * cursor.h
- *	  Where a subscription stands in the log, and its totals.
+ *	  Where a lane of a subscription stands in the log, and its totals.
  */
 #ifndef EE_CURSOR_H
 #define EE_CURSOR_H
@@ -19,22 +19,29 @@ typedef struct EeCursor
 } EeCursor;
 
 /*
- * Nobody else moves the cursor of a subscription while this is held, which
- * is until the end of the transaction.  With nowait false is returned rather
- * than waiting.
+ * Nobody else moves the cursor of the lane while this is held, which is until
+ * the end of the transaction.  False when somebody holds it, or has the whole
+ * subscription locked, or waits for that.
  */
-extern bool ee_cursor_lock(int32 number, bool nowait);
+extern bool ee_cursor_lock_lane(int32 number, int32 lane);
 
-/* Read as of now, in CurrentMemoryContext; needs the lock to stay true. */
-extern EeCursor *ee_cursor_load(int32 number);
+/* Nobody moves any cursor of the subscription; waits for those who do. */
+extern void ee_cursor_lock_all(int32 number);
+
+/*
+ * Read as of now, in CurrentMemoryContext; needs the lane's lock to stay
+ * true.  A lane that has not moved yet stands at its epoch's origin.
+ */
+extern EeCursor *ee_cursor_load(int32 number, int32 lane);
 
 /* Store as the next move, in the transaction of its effects. */
-extern void ee_cursor_store(int32 number, EeCursor *cursor);
+extern void ee_cursor_store(int32 number, int32 lane, EeCursor *cursor);
 
 extern EeCursor *ee_cursor_copy(const EeCursor *cursor);
 
-/* The first cursor of a subscription. */
-extern void ee_cursor_create(int32 number, const EeLogPosition *position);
+/* Where the lanes of an epoch begin. */
+extern void ee_cursor_create(int32 number, int32 epoch,
+							 const EeLogPosition *position);
 
 /* Gather the moves and empty their table; false when that would wait. */
 extern bool ee_cursor_gather(void);

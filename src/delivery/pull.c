@@ -19,6 +19,7 @@
 
 #include "delivery/cursor.h"
 #include "delivery/handler.h"
+#include "delivery/lane.h"
 #include "delivery/retry.h"
 #include "delivery/round.h"
 #include "ground/errors.h"
@@ -64,6 +65,7 @@ ee_sql_read_log(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int32		number = PG_GETARG_INT32(0);
 	int			max = PG_GETARG_INT32(1);
+	int32		lane = ee_lane_number(0, 0, EE_PRIORITY_NORMAL);
 	EeDelivery *delivery;
 	Reading		reading;
 	EeCursor   *cursor;
@@ -74,11 +76,11 @@ ee_sql_read_log(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("events can be received only in a transaction of isolation level READ COMMITTED")));
-	if (max < 1 || !ee_cursor_lock(number, true))
+	if (max < 1 || !ee_cursor_lock_lane(number, lane))
 		return (Datum) 0;
 	/* whoever had the lock before may have removed the subscription */
 	AcceptInvalidationMessages();
-	delivery = ee_round_delivery(load_by_number(number), 0,
+	delivery = ee_round_delivery(load_by_number(number), lane, 0,
 								 CurrentMemoryContext);
 	ee_round_expand(delivery);
 	reading.result = result;
@@ -87,7 +89,7 @@ ee_sql_read_log(PG_FUNCTION_ARGS)
 	cursor = ee_cursor_copy(delivery->cursor);
 	moved |= add_counts(number, cursor);
 	if (moved)
-		ee_cursor_store(number, cursor);
+		ee_cursor_store(number, lane, cursor);
 	MemoryContextDelete(delivery->context);
 	return (Datum) 0;
 }
@@ -182,7 +184,8 @@ bury_unmatched(EeDelivery *delivery, const ErrorData *error)
 	if (event == (Datum) 0)
 		return false;
 	ee_retry_unmatched(delivery, batch->next, event, error);
-	ee_cursor_store(delivery->subscription->number, batch->next);
+	ee_cursor_store(delivery->subscription->number, delivery->lane,
+					batch->next);
 	delivery->cursor = NULL;
 	return true;
 }

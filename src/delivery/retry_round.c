@@ -145,10 +145,10 @@ static void
 move_totals(EeDelivery *delivery, int delivered)
 {
 	int32		number = delivery->subscription->number;
-	EeCursor   *cursor = ee_cursor_load(number);
+	EeCursor   *cursor = ee_cursor_load(number, delivery->lane);
 
 	cursor->delivered += delivered;
-	ee_cursor_store(number, cursor);
+	ee_cursor_store(number, delivery->lane, cursor);
 }
 
 /* The row as it was went with the transaction: read it again. */
@@ -169,13 +169,14 @@ record_failure(EeDelivery *delivery, const EeUnit *unit, Attempt *progress,
 	if (ee_unit_enter(delivery, &progress->round.outcome) &&
 		ee_retry_get(delivery, seq, &due))
 	{
-		EeCursor   *cursor = ee_cursor_load(subscription->number);
+		EeCursor   *cursor = ee_cursor_load(subscription->number,
+											delivery->lane);
 
 		ee_retry_failed(delivery, cursor, due.event, seq, attempts, error);
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, due.event,
 									 attempts, error->message);
-		ee_cursor_store(subscription->number, cursor);
+		ee_cursor_store(subscription->number, delivery->lane, cursor);
 		progress->round.outcome = EE_ROUND_FAILED;
 		progress->round.failed = 1;
 	}

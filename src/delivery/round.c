@@ -69,8 +69,8 @@ static bool settle(EeDelivery *delivery, const EeUnit *unit,
 static int	batch_limit(const EeDelivery *delivery, int max);
 
 EeDelivery *
-ee_round_delivery(const EeSubscription *subscription, uint64 generation,
-				  MemoryContext parent)
+ee_round_delivery(const EeSubscription *subscription, int32 lane,
+				  uint64 generation, MemoryContext parent)
 {
 	MemoryContext context = AllocSetContextCreate(parent,
 												  "event_engine delivery",
@@ -81,6 +81,7 @@ ee_round_delivery(const EeSubscription *subscription, uint64 generation,
 	delivery->context = context;
 	delivery->handler.context = context;
 	delivery->subscription = unconstify(EeSubscription *, subscription);
+	delivery->lane = lane;
 	delivery->next_due = DT_NOBEGIN;	/* to be looked up */
 	delivery->behind = true;
 	delivery->generation = generation;
@@ -268,7 +269,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 		progress->round.outcome = EE_ROUND_DONE;
 		batch->next->delivered += progress->round.delivered;
 		ee_debug_point("delivery_before_move");
-		ee_cursor_store(subscription->number, batch->next);
+		ee_cursor_store(subscription->number, delivery->lane, batch->next);
 	}
 	delivery->behind = !ee_batch_reached_end(batch);
 
@@ -438,7 +439,7 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error)
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, event, 1,
 									 error->message);
-		ee_cursor_store(subscription->number, batch->next);
+		ee_cursor_store(subscription->number, delivery->lane, batch->next);
 		settled = true;
 	}
 	else

@@ -1,6 +1,6 @@
 /*
  * round.h
- *	  One round of delivery for one subscription: what a worker's loop and
+ *	  One round of delivery for one lane of a subscription: what a worker's loop and
  *	  process_batch() have in common.
  */
 #ifndef EE_ROUND_H
@@ -12,12 +12,13 @@
 #include "delivery/unit.h"
 
 /*
- * Make what a worker keeps of a subscription, in a context of its own.  The
+ * Make what a worker keeps of a lane, in a context of its own.  The
  * generation is that of EE_REL_SUBSCRIPTIONS before the subscription was
  * read; the subscription itself stays with the caller.
  */
 extern EeDelivery *ee_round_delivery(const EeSubscription *subscription,
-									 uint64 generation, MemoryContext parent);
+									 int32 lane, uint64 generation,
+									 MemoryContext parent);
 
 /* Which registered patterns it wants, after they or it have changed. */
 extern void ee_round_expand(EeDelivery *delivery);

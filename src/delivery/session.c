@@ -21,6 +21,7 @@
 #include "delivery/cursor.h"
 #include "delivery/flow.h"
 #include "delivery/handler.h"
+#include "delivery/lane.h"
 #include "delivery/round.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
@@ -165,7 +166,10 @@ static int
 process_subscription(const EeSubscription *subscription, uint64 generation,
 					 int max)
 {
-	EeDelivery *delivery = ee_round_delivery(subscription, generation,
+	EeDelivery *delivery = ee_round_delivery(subscription,
+											 ee_lane_number(0, 0,
+															EE_PRIORITY_NORMAL),
+											 generation,
 											 CurrentMemoryContext);
 	int			done = 0;
 	bool		more = true;
@@ -217,7 +221,7 @@ ee_sql_start_cursor(PG_FUNCTION_ARGS)
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	start_position(text_to_cstring(PG_GETARG_TEXT_PP(1)), &position);
-	ee_cursor_create(PG_GETARG_INT32(0), &position);
+	ee_cursor_create(PG_GETARG_INT32(0), 0, &position);
 	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }
@@ -291,6 +295,6 @@ milestone_position(TimestampTz at, EeLogPosition *position)
 Datum
 ee_sql_lock_subscription(PG_FUNCTION_ARGS)
 {
-	(void) ee_cursor_lock(PG_GETARG_INT32(0), false);
+	ee_cursor_lock_all(PG_GETARG_INT32(0));
 	PG_RETURN_VOID();
 }

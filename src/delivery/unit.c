@@ -19,14 +19,14 @@
 #include "ground/invalidate.h"
 
 /*
- * Take the subscription's lock and see whether it is still what we know.
- * Whoever changes or removes it takes the same lock first, so nothing is
- * delivered after unsubscribe() has committed.
+ * Take the lane's lock and see whether the subscription is still what we know.
+ * Whoever changes or removes it locks all lanes first, so nothing is delivered
+ * after unsubscribe() has committed.
  */
 bool
 ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome)
 {
-	if (!ee_cursor_lock(delivery->subscription->number, true))
+	if (!ee_cursor_lock_lane(delivery->subscription->number, delivery->lane))
 	{
 		*outcome = EE_ROUND_LOCKED;
 		return false;

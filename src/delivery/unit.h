@@ -41,7 +41,7 @@ typedef struct EeRound
 } EeRound;
 
 /*
- * Take the subscription's lock in a unit that has begun; false, with the
+ * Take the lane's lock in a unit that has begun; false, with the
  * outcome LOCKED or STALE, when there is nothing to be done in it.
  */
 extern bool ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome);

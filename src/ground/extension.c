@@ -28,7 +28,6 @@
 
 #define EXTENSION_NAME	"event_engine"
 #define SCHEMA_NAME		"event_engine"
-#define N_PRIORITIES	4
 
 typedef struct KnownRelation
 {
@@ -78,7 +77,7 @@ static Oid	known_extension = InvalidOid;
 static Oid	known_schema = InvalidOid;
 static Oid	known_event = InvalidOid;
 static Oid	known_event_array = InvalidOid;
-static KnownPriority known_priorities[N_PRIORITIES];
+static KnownPriority known_priorities[EE_N_PRIORITIES];
 static KnownRelation known_relations[EE_N_RELATIONS];
 
 Oid
@@ -154,7 +153,7 @@ ee_extension_priority(const char *label)
 
 	require_extension();
 
-	for (i = 0; i < N_PRIORITIES && OidIsValid(known_priorities[i].oid); i++)
+	for (i = 0; i < EE_N_PRIORITIES && OidIsValid(known_priorities[i].oid); i++)
 	{
 		if (strcmp(known_priorities[i].label, label) == 0)
 			return known_priorities[i].oid;
@@ -169,7 +168,7 @@ ee_extension_priority(const char *label)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown priority \"%s\"", label),
 				 errhint("A priority is one of critical, high, normal, low.")));
-	if (i < N_PRIORITIES)
+	if (i < EE_N_PRIORITIES)
 	{
 		strlcpy(known_priorities[i].label, label, NAMEDATALEN);
 		known_priorities[i].oid = oid;

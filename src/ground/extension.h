@@ -31,6 +31,17 @@ typedef enum EeRelation
 	EE_N_RELATIONS
 } EeRelation;
 
+/* How urgent an event is, in the order of the labels of event_priority. */
+typedef enum EePriority
+{
+	EE_PRIORITY_CRITICAL,
+	EE_PRIORITY_HIGH,
+	EE_PRIORITY_NORMAL,
+	EE_PRIORITY_LOW
+} EePriority;
+
+#define EE_N_PRIORITIES (EE_PRIORITY_LOW + 1)
+
 /* OID of the extension in this database, or InvalidOid; needs a transaction. */
 extern Oid	ee_extension_oid(void);
 

@@ -25,6 +25,7 @@
 
 #include "delivery/crash_guard.h"
 #include "delivery/flow.h"
+#include "delivery/lane.h"
 #include "delivery/round.h"
 #include "ground/config.h"
 #include "ground/extension.h"
@@ -277,8 +278,10 @@ read_set(void)
 		if (subscription->status != EE_SUBSCRIPTION_ACTIVE ||
 			subscription->kind == EE_SUBSCRIPTION_PULL)
 			continue;
-		delivery = ee_round_delivery(subscription, subscriptions_generation,
-									 set_context);
+		delivery = ee_round_delivery(subscription,
+									 ee_lane_number(0, 0,
+													EE_PRIORITY_NORMAL),
+									 subscriptions_generation, set_context);
 		ee_round_expand(delivery);
 		delivery->guarded = guarded &&
 			subscription->kind == EE_SUBSCRIPTION_HANDLER;

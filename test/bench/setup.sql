@@ -70,15 +70,16 @@ BEGIN
 	INSERT INTO bench.started VALUES ((event.payload ->> 'n')::int, clock_timestamp());
 END $$;
 
--- Where a subscription stands: the latest of its moves, gathered or not.
+-- Where a subscription stands: the latest move of each lane, gathered or not.
 CREATE FUNCTION bench.stand(subscriber text, OUT delivered bigint, OUT moved_at timestamptz)
 	LANGUAGE sql STABLE AS $$
-	SELECT m.delivered, m.moved_at FROM (
-		SELECT m.move, m.delivered, m.moved_at FROM event_engine.subscription_cursor_moves m
-			JOIN event_engine.subscriptions s ON s.number = m.subscription_number
-			WHERE s.subscriber = $1
-		UNION ALL
-		SELECT c.move, c.delivered, c.moved_at FROM event_engine.subscription_cursors c
-			JOIN event_engine.subscriptions s ON s.number = c.subscription_number
-			WHERE s.subscriber = $1) m
-	ORDER BY m.move DESC LIMIT 1 $$;
+	SELECT sum(m.delivered)::bigint, max(m.moved_at) FROM (
+		SELECT DISTINCT ON (m.lane) m.delivered, m.moved_at FROM (
+			SELECT m.lane, m.move, m.delivered, m.moved_at FROM event_engine.subscription_cursor_moves m
+				JOIN event_engine.subscriptions s ON s.number = m.subscription_number
+				WHERE s.subscriber = $1
+			UNION ALL
+			SELECT c.lane, c.move, c.delivered, c.moved_at FROM event_engine.subscription_cursors c
+				JOIN event_engine.subscriptions s ON s.number = c.subscription_number
+				WHERE s.subscriber = $1) m
+		ORDER BY m.lane, m.move DESC) m $$;
