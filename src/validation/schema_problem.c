@@ -10,6 +10,10 @@
 #include "validation/schema_problem.h"
 #include "validation/schema_report.h"
 
+static Size step_length(const EePath *step);
+static bool has_special(const char *key, uint32 len);
+static char *put_step(char *end, const EePath *step);
+
 /* A step below parent, in CurrentMemoryContext; key is not copied. */
 const EePath *
 ee_schema_path_key(const EePath *parent, const char *key, uint32 len)
@@ -35,41 +39,83 @@ ee_schema_path_index(const EePath *parent, uint32 index)
 	return path;
 }
 
-/* Appends a path as JSON pointer (RFC 6901). */
-void
-ee_schema_path_append(StringInfo buf, const EePath *path)
-{
-	uint32		i;
-
-	if (path == NULL)
-		return;
-	check_stack_depth();
-	ee_schema_path_append(buf, path->parent);
-	appendStringInfoChar(buf, '/');
-	if (path->key == NULL)
-	{
-		appendStringInfo(buf, "%u", path->index);
-		return;
-	}
-	for (i = 0; i < path->len; i++)
-	{
-		if (path->key[i] == '~')
-			appendStringInfoString(buf, "~0");
-		else if (path->key[i] == '/')
-			appendStringInfoString(buf, "~1");
-		else
-			appendStringInfoChar(buf, path->key[i]);
-	}
-}
-
+/* A path as JSON pointer (RFC 6901), in memory of just its size. */
 char *
 ee_schema_path_text(const EePath *path)
 {
-	StringInfoData buf;
+	const EePath *step;
+	Size		len = 0;
+	char	   *result;
+	char	   *at;
 
-	initStringInfo(&buf);
-	ee_schema_path_append(&buf, path);
-	return buf.data;
+	for (step = path; step != NULL; step = step->parent)
+		len += 1 + step_length(step);
+	result = palloc(len + 1);
+	at = result + len;
+	*at = '\0';
+	for (step = path; step != NULL; step = step->parent)
+	{
+		at = put_step(at, step);
+		*--at = '/';
+	}
+	return result;
+}
+
+static Size
+step_length(const EePath *step)
+{
+	Size		len = step->len;
+	uint32		i;
+
+	if (step->key == NULL)
+	{
+		for (len = 1, i = step->index; i >= 10; i /= 10)
+			len++;
+		return len;
+	}
+	if (has_special(step->key, step->len))
+	{
+		for (i = 0; i < step->len; i++)
+			len += step->key[i] == '~' || step->key[i] == '/';
+	}
+	return len;
+}
+
+/* Is there anything that a JSON pointer must escape? */
+static bool
+has_special(const char *key, uint32 len)
+{
+	return memchr(key, '/', len) != NULL || memchr(key, '~', len) != NULL;
+}
+
+/* Puts a step before end, last character first; where it begins. */
+static char *
+put_step(char *end, const EePath *step)
+{
+	uint32		i = step->index;
+
+	if (step->key == NULL)
+	{
+		do
+			*--end = '0' + i % 10;
+		while ((i /= 10) > 0);
+		return end;
+	}
+	if (!has_special(step->key, step->len))
+		return memcpy(end - step->len, step->key, step->len);
+	for (i = step->len; i > 0; i--)
+	{
+		char		c = step->key[i - 1];
+
+		if (c == '~' || c == '/')
+		{
+			*--end = c == '~' ? '0' : '1';
+			*--end = '~';
+		}
+		else
+			*--end = c;
+	}
+	return end;
 }
 
 /*

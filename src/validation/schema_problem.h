@@ -7,7 +7,6 @@
 
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
 /* a step of a JSON pointer; index counts where key is NULL */
@@ -28,7 +27,6 @@ typedef struct EeProblems
 extern const EePath *ee_schema_path_key(const EePath *parent,
 										const char *key, uint32 len);
 extern const EePath *ee_schema_path_index(const EePath *parent, uint32 index);
-extern void ee_schema_path_append(StringInfo buf, const EePath *path);
 extern char *ee_schema_path_text(const EePath *path);
 extern void ee_schema_problem(const EeProblems *problems, int sqlstate,
 							  const char *document, const EePath *path,

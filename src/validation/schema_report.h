@@ -14,13 +14,13 @@
 
 typedef struct EeViolation
 {
-	char	   *instance_path;	/* JSON pointer into the instance */
-	char	   *keyword_path;	/* JSON pointer: the way through the schema */
-	char	   *keyword;
-	char	   *message;
-	char	   *expected;		/* NULL where there is nothing to say */
-	char	   *found;
-	char	   *location;		/* URI of the keyword, if known */
+	const char *instance_path;	/* JSON pointer into the instance */
+	const char *keyword_path;	/* JSON pointer: the way through the schema */
+	const char *keyword;
+	const char *message;
+	const char *expected;		/* NULL where there is nothing to say */
+	const char *found;
+	const char *location;		/* URI of the keyword, if known */
 	List	   *below;			/* EeViolation: in a tree, what it consists of */
 } EeViolation;
 

@@ -8,17 +8,18 @@
  */
 #include "postgres.h"
 
-#include "ground/errors.h"
-#include "funcapi.h"
+#include "fmgr.h"
 #include "nodes/primnodes.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "ground/errors.h"
 #include "validation/schema_cache.h"
 #include "validation/schema_eval.h"
 #include "validation/schema_metaschema.h"
 #include "validation/schema_output.h"
 #include "validation/schema_report.h"
+#include "validation/schema_rows.h"
 #include "validation/schema_value.h"
 
 PG_FUNCTION_INFO_V1(ee_sql_jsonschema_is_valid);
@@ -50,7 +51,6 @@ static void release_site(void *arg);
 static EeDialect dialect_argument(FunctionCallInfo fcinfo, int n);
 static EeSchema *compile_with(FunctionCallInfo fcinfo);
 static Jsonb *resolve_in_object(const char *uri, void *arg);
-static Datum return_violations(FunctionCallInfo fcinfo, List *violations);
 static List *without_repetition(List *violations);
 static EeDialect dialect_of_schema(Jsonb *schema, EeDialect dialect);
 
@@ -241,25 +241,19 @@ resolve_in_object(const char *uri, void *arg)
 	return JsonbValueToJsonb(&value);
 }
 
-/*
- * jsonschema_errors(schema, instance, dialect): what is valid, which most is,
- * gets the fast answer.
- */
+/* jsonschema_errors(schema, instance, dialect) */
 Datum
 ee_sql_jsonschema_errors(PG_FUNCTION_ARGS)
 {
 	List	   *violations = NIL;
 	const EeSchema *program;
-	Jsonb	   *instance;
 
 	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
 	{
 		program = program_of_call(fcinfo);
-		instance = PG_GETARG_JSONB_P(1);
-		if (!ee_schema_eval(program, instance))
-			violations = ee_schema_report(program, instance, 0);
+		violations = ee_schema_report(program, PG_GETARG_JSONB_P(1), 0);
 	}
-	return return_violations(fcinfo, violations);
+	return ee_schema_rows(fcinfo, violations);
 }
 
 /* jsonschema_errors_with(schema, instance, documents, dialect) */
@@ -271,42 +265,7 @@ ee_sql_jsonschema_errors_with(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
 		violations = ee_schema_report(compile_with(fcinfo),
 									  PG_GETARG_JSONB_P(1), 0);
-	return return_violations(fcinfo, violations);
-}
-
-/* The rows of a report; if there are none, no place for rows is made. */
-static Datum
-return_violations(FunctionCallInfo fcinfo, List *violations)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	ListCell   *lc;
-
-	if (violations == NIL && rsinfo != NULL && IsA(rsinfo, ReturnSetInfo) &&
-		(rsinfo->allowedModes & SFRM_ValuePerCall))
-	{
-		rsinfo->isDone = ExprEndResult;
-		PG_RETURN_NULL();
-	}
-	InitMaterializedSRF(fcinfo, 0);
-	foreach(lc, violations)
-	{
-		const EeViolation *violation = lfirst(lc);
-		const char *texts[] = {violation->instance_path,
-			violation->keyword_path, violation->keyword,
-		violation->message, violation->expected, violation->found};
-		Datum		values[lengthof(texts)];
-		bool		nulls[lengthof(texts)];
-		int			i;
-
-		for (i = 0; i < lengthof(texts); i++)
-		{
-			nulls[i] = texts[i] == NULL;
-			values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(texts[i]);
-		}
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
-							 nulls);
-	}
-	return (Datum) 0;
+	return ee_schema_rows(fcinfo, violations);
 }
 
 /*
@@ -336,7 +295,7 @@ ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
 		if (violations == NIL)
 			violations = ee_schema_compile_problems(schema, &options);
 	}
-	return return_violations(fcinfo, violations);
+	return ee_schema_rows(fcinfo, violations);
 }
 
 /* The vocabularies of a metaschema all say some things; once is enough. */

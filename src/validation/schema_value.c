@@ -32,6 +32,9 @@ static bool equal_objects(EeValue a, EeValue b);
 static bool unique_pairwise(EeValue array, uint32 n, uint32 *first,
 							uint32 *second);
 static int	compare_hashed(const void *a, const void *b);
+static char *string_text(EeValue v, int max_bytes);
+static char *number_text(Numeric num, int max_bytes);
+static char *container_text(EeValue v, int max_bytes);
 
 /* The whole of a jsonb; its scalars hide in an array of one. */
 EeValue
@@ -376,53 +379,87 @@ ee_value_type_name(EeValue v)
 char *
 ee_value_text(EeValue v, int max_bytes)
 {
-	StringInfoData buf;
-
-	initStringInfo(&buf);
 	switch (v.type)
 	{
 		case EE_IS_STRING:
-			{
-				uint32		len = pg_mbcliplen(v.data, v.len, max_bytes);
-
-				escape_json(&buf, pnstrdup(v.data, len));
-				if (len < v.len)
-					appendStringInfoString(&buf, "...");
-				break;
-			}
+			return string_text(v, max_bytes);
 		case EE_IS_NUMBER:
-			{
-				Datum		num = NumericGetDatum(EE_VALUE_NUMERIC(v));
-				char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out,
-																	   num));
-				int			len = strlen(text);
-
-				appendBinaryStringInfo(&buf, text, Min(len, max_bytes));
-				if (len > max_bytes)
-					appendStringInfoString(&buf, "...");
-				break;
-			}
+			return number_text(EE_VALUE_NUMERIC(v), max_bytes);
 		case EE_IS_FALSE:
-			appendStringInfoString(&buf, "false");
-			break;
+			return pstrdup("false");
 		case EE_IS_TRUE:
-			appendStringInfoString(&buf, "true");
-			break;
+			return pstrdup("true");
 		case EE_IS_NULL:
-			appendStringInfoString(&buf, "null");
-			break;
+			return pstrdup("null");
 		default:
-			if (v.len <= (uint32) max_bytes)
-				JsonbToCString(&buf, unconstify(JsonbContainer *,
-												EE_VALUE_CONTAINER(v)), v.len);
-			if (v.len > (uint32) max_bytes || buf.len > max_bytes)
-			{
-				resetStringInfo(&buf);
-				appendStringInfo(&buf, v.type == EE_IS_ARRAY ?
-								 "array of %u" : "object of %u",
-								 EE_VALUE_COUNT(v));
-			}
+			return container_text(v, max_bytes);
+	}
+}
+
+static char *
+string_text(EeValue v, int max_bytes)
+{
+	uint32		len = v.len <= max_bytes ? v.len :
+	pg_mbcliplen(v.data, v.len, max_bytes);
+	const char *tail = len < v.len ? "\"..." : "\"";
+	uint32		i;
+	char	   *result;
+	StringInfoData buf;
+
+	for (i = 0; i < len; i++)
+	{
+		if ((unsigned char) v.data[i] < ' ' || v.data[i] == '"' ||
+			v.data[i] == '\\')
 			break;
 	}
-	return buf.data;
+	if (i < len)
+	{
+		initStringInfo(&buf);
+		escape_json(&buf, pnstrdup(v.data, len));
+		appendStringInfoString(&buf, tail + 1);
+		return buf.data;
+	}
+	result = palloc(1 + len + strlen(tail) + 1);
+	result[0] = '"';
+	memcpy(result + 1, v.data, len);
+	strcpy(result + 1 + len, tail);
+	return result;
+}
+
+static char *
+number_text(Numeric num, int max_bytes)
+{
+	char	   *text;
+	int64		floor;
+	bool		whole;
+
+	if (ee_schema_number_scale(num) == 0 &&
+		ee_schema_number_floor(num, &floor, &whole) && whole)
+	{
+		text = palloc(MAXINT8LEN + 1);
+		pg_lltoa(floor, text);
+		return text;
+	}
+	text = DatumGetCString(DirectFunctionCall1(numeric_out,
+											   NumericGetDatum(num)));
+	if (strlen(text) > max_bytes)
+		text = psprintf("%.*s...", max_bytes, text);
+	return text;
+}
+
+static char *
+container_text(EeValue v, int max_bytes)
+{
+	StringInfoData buf;
+
+	if (v.len <= (uint32) max_bytes)
+	{
+		initStringInfo(&buf);
+		JsonbToCString(&buf, unconstify(JsonbContainer *,
+										EE_VALUE_CONTAINER(v)), v.len);
+		if (buf.len <= max_bytes)
+			return buf.data;
+	}
+	return psprintf(v.type == EE_IS_ARRAY ? "array of %u" : "object of %u",
+					EE_VALUE_COUNT(v));
 }

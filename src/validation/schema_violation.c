@@ -1,66 +1,60 @@
 /*
  * schema_violation.c
  *	  One violation in a report: its paths, its words.
+ *
+ * While branches are compared a violation is only weighed; nobody then puts
+ * it into words.
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-#include "utils/varlena.h"
+#include "utils/builtins.h"
 
 #include "validation/schema_uri.h"
 #include "validation/schema_violation.h"
 
 #define FOUND_BYTES		80		/* of a value in a report */
-#define SIMILAR_EDITS	3		/* for "did you mean" */
-#define SIMILAR_BYTES	100
-#define MAX_SUGGESTIONS 100		/* in a report: they are dear */
 
-bool
-ee_schema_violation_full(const EeReport *r)
+static char *location_of(const EeReport *r, const char *path);
+
+/*
+ * Adds a violation of a keyword, of which the caller says what was expected,
+ * what was found and how that reads.  NULL: nobody wants to hear of it.
+ */
+EeViolation *
+ee_schema_violation_add(EeReport *r, const EeHere *here, const char *keyword)
 {
-	return list_length(r->violations) >= r->max;
+	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
+
+	return ee_schema_violation_add_at(r, here, &path, keyword);
 }
 
-/* Adds a violation of a keyword; expected and found may be NULL. */
-void
-ee_schema_violation_add(EeReport *r, const EeHere *here, const char *keyword,
-						const char *expected, const char *found,
-						const char *fmt,...)
+/* The same with the whole path of the keyword. */
+EeViolation *
+ee_schema_violation_add_at(EeReport *r, const EeHere *here,
+						   const EePath *path, const char *keyword)
 {
 	EeViolation *violation;
-	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
-	StringInfoData message;
 
-	if (ee_schema_violation_full(r))
-		return;
-	initStringInfo(&message);
-	for (;;)
+	if (ee_schema_report_full(r))
+		return NULL;
+	r->count++;
+	if (r->weighing != NULL)
 	{
-		va_list		args;
-		int			needed;
-
-		va_start(args, fmt);
-		needed = appendStringInfoVA(&message, fmt, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&message, needed);
+		ee_schema_report_weigh(r, here, keyword);
+		return NULL;
 	}
 	violation = palloc0(sizeof(EeViolation));
 	violation->instance_path = ee_schema_path_text(here->instance);
-	violation->keyword_path = ee_schema_path_text(&path);
-	violation->keyword = pstrdup(keyword);
-	violation->message = message.data;
-	violation->expected = expected ? pstrdup(expected) : NULL;
-	violation->found = found ? pstrdup(found) : NULL;
-	violation->location =
-		ee_schema_violation_location(r, violation->keyword_path);
+	violation->keyword_path = ee_schema_path_text(path);
+	violation->keyword = keyword;
+	violation->location = location_of(r, violation->keyword_path);
 	r->violations = lappend(r->violations, violation);
+	return violation;
 }
 
 /* The URI of a path that begins with the way to the report's node. */
-char *
-ee_schema_violation_location(const EeReport *r, const char *path)
+static char *
+location_of(const EeReport *r, const char *path)
 {
 	const char *base;
 	StringInfoData buf;
@@ -90,9 +84,36 @@ ee_schema_violation_group(EeReport *r, const EeHere *here, int first)
 	group = palloc0(sizeof(EeViolation));
 	group->instance_path = ee_schema_path_text(here->instance);
 	group->keyword_path = ee_schema_path_text(here->keyword);
-	group->location = ee_schema_violation_location(r, group->keyword_path);
+	group->location = location_of(r, group->keyword_path);
 	group->below = list_copy_tail(r->violations, first);
 	r->violations = lappend(list_truncate(r->violations, first), group);
+}
+
+/* Strings, one after the other; the last argument is NULL. */
+char *
+ee_schema_violation_words(const char *first,...)
+{
+	const char *word;
+	Size		len = 0;
+	char	   *result;
+	char	   *end;
+	va_list		args;
+
+	va_start(args, first);
+	for (word = first; word != NULL; word = va_arg(args, const char *))
+		len += strlen(word);
+	va_end(args);
+	end = result = palloc(len + 1);
+	va_start(args, first);
+	for (word = first; word != NULL; word = va_arg(args, const char *))
+	{
+		len = strlen(word);
+		memcpy(end, word, len);
+		end += len;
+	}
+	va_end(args);
+	*end = '\0';
+	return result;
 }
 
 /* "at least 1 item", "at least 2 items" */
@@ -100,7 +121,10 @@ char *
 ee_schema_violation_count(const char *words, uint32 n, const char *one,
 						  const char *many)
 {
-	return psprintf("%s%u %s", words, n, n == 1 ? one : many);
+	char		number[MAXINT8LEN + 1];
+
+	number[pg_ultoa_n(n, number)] = '\0';
+	return ee_schema_violation_words(words, number, n == 1 ? one : many, NULL);
 }
 
 /* A name as a JSON string, shortened. */
@@ -116,66 +140,4 @@ char *
 ee_schema_violation_found(EeValue v)
 {
 	return ee_value_text(v, FOUND_BYTES);
-}
-
-/* A property with a name like it, as the end of a sentence; or "". */
-char *
-ee_schema_violation_similar(EeReport *r, const EeObjectRules *rules,
-							const char *key, uint32 len)
-{
-	const EeProperty *best = NULL;
-	int			best_edits = Min(SIMILAR_EDITS, (int) len / 2);
-	uint32		i;
-
-	if (len > SIMILAR_BYTES || r->suggestions++ >= MAX_SUGGESTIONS)
-		return "";
-	for (i = 0; i < rules->nproperties; i++)
-	{
-		const EeProperty *property = &rules->properties[i];
-		int			edits;
-
-		if (!property->declared || property->len > SIMILAR_BYTES)
-			continue;
-		edits = varstr_levenshtein_less_equal(key, len, property->name,
-											  property->len, 1, 1, 1,
-											  best_edits, true);
-		if (edits < best_edits || (edits == best_edits && best == NULL))
-		{
-			best = property;
-			best_edits = edits;
-		}
-	}
-	if (best == NULL)
-		return "";
-	return psprintf("; did you mean %s?", ee_schema_violation_quote(best->name,
-																	best->len));
-}
-
-/* A deep copy in the current context. */
-List *
-ee_schema_violation_copy(const List *violations)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	check_stack_depth();
-	foreach(lc, violations)
-	{
-		const EeViolation *violation = lfirst(lc);
-		EeViolation *copy = palloc0(sizeof(EeViolation));
-
-#define COPY(field) \
-	copy->field = violation->field ? pstrdup(violation->field) : NULL
-
-		COPY(instance_path);
-		COPY(keyword_path);
-		COPY(keyword);
-		COPY(message);
-		COPY(expected);
-		COPY(found);
-		COPY(location);
-		copy->below = ee_schema_violation_copy(violation->below);
-		result = lappend(result, copy);
-	}
-	return result;
 }

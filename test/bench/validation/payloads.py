@@ -186,6 +186,38 @@ def break_large(p):
         p['sender']['unknown'] = 1
 
 
+def break_last(kind, p):
+    """A mistake in what lies last, jsonb having sorted the keys."""
+    if kind == 'small':
+        p['customer_email'] = 12
+    elif kind == 'medium':
+        p['shipping_address']['postcode'] = '?'
+    else:
+        p['pull_request']['author_association'] = 'NOBODY'
+
+
+def broken(kind, how, n):
+    """n texts of invalid payloads: with 'one' mistake anywhere, 'three', or one at the 'last' place."""
+    R.seed(kind + ' broken')
+    for _ in range(n):
+        while True:
+            payload = globals()[kind]()
+            try:
+                if how == 'last':
+                    break_last(kind, payload)
+                else:
+                    for _ in range({'one': 1, 'three': 3}[how]):
+                        globals()['break_' + kind](payload)
+                break
+            except (KeyError, IndexError, TypeError):   # broken where it was broken before
+                pass
+        yield text(payload)
+
+
+def text(payload):
+    return json.dumps(payload, ensure_ascii=False, separators=(',', ':'))
+
+
 def payloads(kind, n):
     """n pairs of verdict and text."""
     R.seed(kind + ' 1')
@@ -195,4 +227,4 @@ def payloads(kind, n):
         if not valid:
             payload = copy.deepcopy(payload)
             globals()['break_' + kind](payload)
-        yield valid, json.dumps(payload, ensure_ascii=False, separators=(',', ':'))
+        yield valid, text(payload)
