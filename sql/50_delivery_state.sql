@@ -98,7 +98,7 @@ CREATE TABLE event_engine.deliveries (
 COMMENT ON TABLE event_engine.deliveries IS
 	'Deliveries that did not simply succeed: retried, delayed, parked or leased.';
 CREATE INDEX deliveries_due_idx ON event_engine.deliveries
-	(subscription_number, next_attempt_at);
+	(subscription_number, next_attempt_at, seq);
 CREATE INDEX deliveries_receipt_idx ON event_engine.deliveries (receipt)
 	WHERE receipt IS NOT NULL;
 

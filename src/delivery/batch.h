@@ -20,6 +20,13 @@
 #include "routing/subscription.h"
 #include "store/log_reader.h"
 
+/* How often events fail: see group.c. */
+typedef struct EeCaution
+{
+	double		distance;		/* events between failures; 0: none in sight */
+	double		passed;			/* events since the latest one */
+} EeCaution;
+
 /* A lane of a subscription and all that this process knows of it. */
 typedef struct EeDelivery
 {
@@ -37,12 +44,17 @@ typedef struct EeDelivery
 	uint64		cursors_generation; /* cursor was loaded under */
 	int			limit;			/* events the next batch may take; 0: as set */
 	bool		single_next;	/* and the one after it takes one */
+	EeCaution	caution;		/* with new events */
 	int64		examining;		/* seq looked at last, known after an error */
 	int64		forced;			/* wanted, whatever the filters say */
 	bool		matching;		/* it is being matched: an error is a filter's */
 	bool		guarded;		/* attempts are committed before they are made */
 	bool		behind;			/* there may be more to read */
 	TimestampTz next_due;		/* of its deliveries; DT_NOEND: none */
+	TimestampTz due_from;		/* none of them is due before; see retry.c */
+	TimestampTz searched_at;	/* when it was last looked whether that holds */
+	EeCaution	again_caution;	/* with what is tried again */
+	int			again_limit;	/* how many may be tried at once; 0: as time allows */
 } EeDelivery;
 
 typedef struct EeBatch

@@ -112,7 +112,7 @@ ee_crash_guard_count(EeDelivery *delivery, const EeUnit *unit, EeDue *due)
 
 	unit->begin();
 	old = MemoryContextSwitchTo(CurTransactionContext);
-	if (ee_unit_enter(delivery, &outcome) && ee_retry_next(delivery, due))
+	if (ee_unit_enter(delivery, &outcome) && ee_retry_due(delivery, due, 1) > 0)
 	{
 		ErrorData  *error = unfinished();
 
@@ -122,7 +122,7 @@ ee_crash_guard_count(EeDelivery *delivery, const EeUnit *unit, EeDue *due)
 				ee_cursor_load(delivery->subscription->number, delivery->lane);
 
 			ee_retry_failed(delivery, cursor, due->event, due->seq,
-							due->attempts, error);
+							due->attempts, error, -1);
 			ee_cursor_store(delivery->subscription->number, delivery->lane,
 							cursor);
 			delivery->cursor = NULL;

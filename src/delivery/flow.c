@@ -25,9 +25,9 @@ ee_flow_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 }
 
 EeRound
-ee_flow_retry(EeDelivery *delivery, const EeUnit *unit)
+ee_flow_retry(EeDelivery *delivery, const EeUnit *unit, int max)
 {
-	EeRound		round = ee_retry_round(delivery, unit);
+	EeRound		round = ee_retry_round(delivery, unit, max);
 
 	note_outcome(delivery, &round);
 	return round;

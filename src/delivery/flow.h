@@ -12,6 +12,7 @@
 /* As ee_round_deliver() and ee_retry_round(), which these call. */
 extern EeRound ee_flow_deliver(EeDelivery *delivery, const EeUnit *unit,
 							   int max);
-extern EeRound ee_flow_retry(EeDelivery *delivery, const EeUnit *unit);
+extern EeRound ee_flow_retry(EeDelivery *delivery, const EeUnit *unit,
+							 int max);
 
 #endif							/* EE_FLOW_H */

@@ -12,7 +12,9 @@
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
 #include "common/pg_prng.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -24,13 +26,18 @@
 #include "ground/identity.h"
 #include "ground/plan.h"
 
+/* How often what is due is looked for from the beginning. */
+#define SEARCH_INTERVAL_USECS	(60 * USECS_PER_SEC)
+/* Clocks are set back a little now and then. */
+#define SEARCH_SLACK_USECS		USECS_PER_SEC
+
 static void insert_row(EeDelivery *delivery, Datum event, int64 seq,
 					   const char *status, int attempts, TimestampTz due,
 					   const ErrorData *error);
 static void update_row(EeDelivery *delivery, int64 seq, int attempts,
 					   TimestampTz due, const ErrorData *error);
-static void delete_row(EeDelivery *delivery, int64 seq);
-static bool read_row(EePlan *plan, Datum *values, EeDue *due);
+static TimestampTz search_from(EeDelivery *delivery);
+static int	read_rows(EePlan *plan, Datum *values, EeDue *due, int max);
 
 /*
  * base * factor^(attempts - 1), capped, less a random share up to jitter.
@@ -49,7 +56,8 @@ ee_retry_delay_ms(const EeSubscription *subscription, int attempts)
 
 void
 ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
-				int64 seq, int attempts, const ErrorData *error)
+				int64 seq, int attempts, const ErrorData *error,
+				int64 duration_ms)
 {
 	EeSubscription *subscription = delivery->subscription;
 
@@ -61,7 +69,7 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 		ee_dead_letter_insert(subscription->subscriber, event, attempts,
 							  error);
 		cursor->dead++;
-		delete_row(delivery, seq);
+		ee_retry_delete(delivery, &seq, 1);
 	}
 	else
 	{
@@ -172,26 +180,6 @@ update_row(EeDelivery *delivery, int64 seq, int attempts, TimestampTz due,
 	ee_identity_restore(&saved);
 }
 
-static void
-delete_row(EeDelivery *delivery, int64 seq)
-{
-	static EePlan delete =
-		EE_PLAN("DELETE FROM event_engine.deliveries "
-				"WHERE subscription_number = $1 AND seq = $2",
-				"int4", "int8");
-	EePlanFrame frame;
-	EeIdentity	saved;
-	Datum		values[2];
-
-	values[0] = Int32GetDatum(delivery->subscription->number);
-	values[1] = Int64GetDatum(seq);
-	ee_identity_engine(&saved);
-	ee_plan_begin(&frame);
-	ee_plan_execute(&delete, values, NULL, false, 0);
-	ee_plan_end(&frame);
-	ee_identity_restore(&saved);
-}
-
 void
 ee_retry_count(EeDelivery *delivery, const EeDue *due, const ErrorData *error)
 {
@@ -208,7 +196,8 @@ bool
 ee_retry_get(EeDelivery *delivery, int64 seq, EeDue *due)
 {
 	static EePlan get =
-		EE_PLAN("SELECT seq, attempts, event FROM event_engine.deliveries "
+		EE_PLAN("SELECT seq, attempts, next_attempt_at, event "
+				"FROM event_engine.deliveries "
 				"WHERE subscription_number = $1 AND seq = $2 "
 				"AND status IN ('retry', 'delayed') FOR UPDATE",
 				"int4", "int8");
@@ -216,79 +205,144 @@ ee_retry_get(EeDelivery *delivery, int64 seq, EeDue *due)
 
 	values[0] = Int32GetDatum(delivery->subscription->number);
 	values[1] = Int64GetDatum(seq);
-	return read_row(&get, values, due);
+	return read_rows(&get, values, due, 1) > 0;
 }
 
-bool
-ee_retry_next(EeDelivery *delivery, EeDue *due)
+int
+ee_retry_due(EeDelivery *delivery, EeDue *due, int max)
 {
 	static EePlan next =
-		EE_PLAN("SELECT seq, attempts, event FROM event_engine.deliveries "
+		EE_PLAN("SELECT seq, attempts, next_attempt_at, event "
+				"FROM event_engine.deliveries "
 				"WHERE subscription_number = $1 AND status IN ('retry', 'delayed') "
+				"AND next_attempt_at >= $2 "
 				"AND next_attempt_at <= pg_catalog.clock_timestamp() "
-				"ORDER BY next_attempt_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED",
-				"int4");
-	Datum		value = Int32GetDatum(delivery->subscription->number);
+				"ORDER BY next_attempt_at, seq LIMIT $3 FOR UPDATE SKIP LOCKED",
+				"int4", "timestamptz", "int4");
+	Datum		values[3];
 
-	return read_row(&next, &value, due);
+	values[0] = Int32GetDatum(delivery->subscription->number);
+	values[1] = TimestampTzGetDatum(search_from(delivery));
+	values[2] = Int32GetDatum(max);
+	return read_rows(&next, values, due, max);
 }
 
-/* seq, attempts, event */
-static bool
-read_row(EePlan *plan, Datum *values, EeDue *due)
+/*
+ * Rows that are gone are in the index as long as somebody holds a snapshot
+ * that may see them, and to look for those that are due from the beginning
+ * would be to walk over more and more of them.  We have seen ourselves what
+ * was due, and what we write is due later; so look only from there on.  What
+ * others write makes us forget that (redrive_dead_letters() wakes us with all
+ * that we know forgotten), but for what a person does to the table: hence
+ * look from the beginning now and then.
+ */
+static TimestampTz
+search_from(EeDelivery *delivery)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	EePlanFrame frame;
-	EeIdentity	saved;
-	bool		found;
+	TimestampTz now = GetCurrentTimestamp();
 
-	ee_identity_engine(&saved);
-	ee_plan_begin(&frame);
-	found = ee_plan_execute(plan, values, NULL, false, 1) > 0;
-	if (found)
+	if (now - delivery->searched_at >= SEARCH_INTERVAL_USECS ||
+		now < delivery->searched_at)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		MemoryContext old = MemoryContextSwitchTo(caller);
-		bool		isnull;
-
-		due->seq = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		due->attempts = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
-		due->event =
-			PointerGetDatum(DatumGetHeapTupleHeaderCopy(SPI_getbinval(tuple, desc, 3,
-																	  &isnull)));
-		MemoryContextSwitchTo(old);
+		delivery->searched_at = now;
+		delivery->due_from = DT_NOBEGIN;
 	}
-	ee_plan_end(&frame);
-	ee_identity_restore(&saved);
-	return found;
+	return delivery->due_from;
 }
 
 void
-ee_retry_succeeded(EeDelivery *delivery, const EeDue *due)
+ee_retry_forget(EeDelivery *delivery)
 {
-	delete_row(delivery, due->seq);
+	delivery->due_from = DT_NOBEGIN;
 }
 
-TimestampTz
-ee_retry_next_due(int32 number)
+/* seq, attempts, next_attempt_at, event */
+static int
+read_rows(EePlan *plan, Datum *values, EeDue *due, int max)
 {
-	static EePlan earliest =
-		EE_PLAN("SELECT min(next_attempt_at) FROM event_engine.deliveries "
-				"WHERE subscription_number = $1 AND status IN ('retry', 'delayed')",
-				"int4");
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext old;
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		value = Int32GetDatum(number);
-	Datum		found;
-	bool		isnull;
+	int			n;
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	ee_plan_execute(&earliest, &value, NULL, false, 1);
-	found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-						  &isnull);
+	n = (int) ee_plan_execute(plan, values, NULL, false, max);
+	old = MemoryContextSwitchTo(caller);
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+
+		due[i].seq = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		due[i].attempts =
+			DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
+		due[i].at =
+			DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
+		due[i].event =
+			PointerGetDatum(DatumGetHeapTupleHeaderCopy(SPI_getbinval(tuple,
+																	  desc, 4,
+																	  &isnull)));
+	}
+	MemoryContextSwitchTo(old);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
-	return isnull ? DT_NOEND : DatumGetTimestampTz(found);
+	return n;
+}
+
+void
+ee_retry_delete(EeDelivery *delivery, const int64 *seqs, int n)
+{
+	static EePlan delete =
+		EE_PLAN("DELETE FROM event_engine.deliveries "
+				"WHERE subscription_number = $1 AND seq = ANY ($2)",
+				"int4", "int8[]");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum	   *elements = palloc(sizeof(Datum) * n);
+	Datum		values[2];
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(seqs[i]);
+	values[0] = Int32GetDatum(delivery->subscription->number);
+	values[1] = PointerGetDatum(construct_array(elements, n, INT8OID,
+												sizeof(int64), FLOAT8PASSBYVAL,
+												TYPALIGN_DOUBLE));
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&delete, values, NULL, false, 0);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+}
+
+TimestampTz
+ee_retry_next_due(EeDelivery *delivery)
+{
+	static EePlan earliest =
+		EE_PLAN("SELECT next_attempt_at FROM event_engine.deliveries "
+				"WHERE subscription_number = $1 AND status IN ('retry', 'delayed') "
+				"AND next_attempt_at >= $2 AND next_attempt_at < 'infinity' "
+				"ORDER BY next_attempt_at LIMIT 1",
+				"int4", "timestamptz");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		values[2];
+	TimestampTz found = DT_NOEND;
+	bool		isnull;
+
+	values[0] = Int32GetDatum(delivery->subscription->number);
+	values[1] = TimestampTzGetDatum(search_from(delivery));
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	if (ee_plan_execute(&earliest, values, NULL, false, 1) > 0)
+		found = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0],
+												  SPI_tuptable->tupdesc, 1,
+												  &isnull));
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	/* nothing is due before; what is written from now on is due later */
+	delivery->due_from = Min(found, GetCurrentTimestamp() - SEARCH_SLACK_USECS);
+	return found;
 }

@@ -12,11 +12,12 @@
 
 #include "delivery/batch.h"
 
-/* A row of event_engine.deliveries that is due. */
+/* An event that is to be handed out. */
 typedef struct EeDue
 {
 	int64		seq;
-	int			attempts;
+	int			attempts;		/* made so far; 0 for a new one */
+	TimestampTz at;				/* of a row of deliveries: since when */
 	Datum		event;			/* composite */
 } EeDue;
 
@@ -26,12 +27,12 @@ extern int64 ee_retry_delay_ms(const EeSubscription *subscription,
 
 /*
  * Write down that an attempt failed: a later one, or, when there have been
- * enough, a dead letter.  attempts counts this one; 1 is the first, which
- * has no row yet.  Counts in the cursor.
+ * enough, a dead letter.  attempts counts this one, which took duration_ms.
+ * Counts in the cursor.
  */
 extern void ee_retry_failed(EeDelivery *delivery, EeCursor *cursor,
 							Datum event, int64 seq, int attempts,
-							const ErrorData *error);
+							const ErrorData *error, int64 duration_ms);
 
 /*
  * Write down that a filter raised an error.  It would do so again, and a
@@ -45,8 +46,12 @@ extern void ee_retry_unmatched(EeDelivery *delivery, EeCursor *cursor,
 extern void ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 						   TimestampTz until);
 
-/* The next row due, locked, in CurrentMemoryContext; false when none is. */
-extern bool ee_retry_next(EeDelivery *delivery, EeDue *due);
+/*
+ * The rows due longest, at most max, locked, in CurrentMemoryContext; returns
+ * how many.  What somebody else has locked is left out.  The caller moves
+ * due_from behind those that it deals with.
+ */
+extern int	ee_retry_due(EeDelivery *delivery, EeDue *due, int max);
 
 /* That row, due or not. */
 extern bool ee_retry_get(EeDelivery *delivery, int64 seq, EeDue *due);
@@ -54,9 +59,14 @@ extern bool ee_retry_get(EeDelivery *delivery, int64 seq, EeDue *due);
 /* Count an attempt before it is made; it is due again if it never ends. */
 extern void ee_retry_count(EeDelivery *delivery, const EeDue *due,
 						   const ErrorData *error);
-extern void ee_retry_succeeded(EeDelivery *delivery, const EeDue *due);
+
+/* Rows that are done with. */
+extern void ee_retry_delete(EeDelivery *delivery, const int64 *seqs, int n);
 
 /* When the next row is due; DT_NOEND when there is none. */
-extern TimestampTz ee_retry_next_due(int32 number);
+extern TimestampTz ee_retry_next_due(EeDelivery *delivery);
+
+/* What is known of where to look for them holds no longer. */
+extern void ee_retry_forget(EeDelivery *delivery);
 
 #endif							/* EE_RETRY_H */

@@ -1,9 +1,17 @@
 /*
  * retry_round.c
- *	  One round for what is due again: one event, in one unit of work.
+ *	  One round for what is due again: as much as a short time allows, in one
+ *	  unit of work, in groups that fail one by one (group.c).
  *
  *		attempt	-> done: its row is deleted with the effects
- *				-> failed: the row says so, in a unit of its own
+ *				-> failed: the row says so, in the same unit
+ *
+ * The time is short so that new events come in between, however much is due
+ * at once.
+ *
+ * A unit that fails as a whole, at its commit, is closed in on: half as many
+ * in the next, and so on, and one that fails alone is written down in a unit
+ * of its own.
  *
  * Where the process, or the server, did not survive its latest attempts
  * (crash_guard.h), each attempt is committed before it is made, so that one
@@ -16,34 +24,46 @@
 #include "utils/timestamp.h"
 
 #include "delivery/crash_guard.h"
+#include "delivery/group.h"
 #include "delivery/handler.h"
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
 #include "delivery/retry_round.h"
-#include "delivery/tally.h"
 
 #define LOCKED_DELAY_USECS	(100 * INT64CONST(1000))
+/* No event is begun later in a round. */
+#define ROUND_USECS			(5 * INT64CONST(1000))
+/* Rows read at a time. */
+#define CHUNK				100
 
 /* Outlives the units. */
-typedef struct Attempt
+typedef struct Attempts
 {
 	EeRound		round;
 	bool		begun;			/* the handler was reached */
 	bool		counted;		/* the row counts this attempt already */
-	EeDue		due;
-} Attempt;
+	int			limit;			/* of those tried in this unit */
+	int			tried;
+	EeDue		first;			/* of them; its event goes with the unit */
+	TimestampTz began;
+} Attempts;
 
-static void attempt(EeDelivery *delivery, const EeUnit *unit,
-					Attempt *progress);
+static void try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
+					Attempts *progress);
+static int	next_chunk(EeDelivery *delivery, EeDue *due, int max,
+					   Attempts *progress);
+static void find_next_due(EeDelivery *delivery);
+static void delete_done(EeGroup *group, const EeDue *due, int n);
+static void note_limit(EeDelivery *delivery, const Attempts *progress,
+					   bool failed);
 static void record_failure(EeDelivery *delivery, const EeUnit *unit,
-						   Attempt *progress, const ErrorData *error);
-static void move_totals(EeDelivery *delivery, int delivered);
+						   Attempts *progress, const ErrorData *error);
 
 EeRound
-ee_retry_round(EeDelivery *delivery, const EeUnit *unit)
+ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 {
-	Attempt    *progress = MemoryContextAllocZero(delivery->context,
-												  sizeof(Attempt));
+	Attempts   *progress = MemoryContextAllocZero(delivery->context,
+												  sizeof(Attempts));
 	ErrorData  *volatile error = NULL;
 	EeRound		round;
 
@@ -58,12 +78,18 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit)
 	}
 	if (delivery->guarded)
 		progress->counted = ee_crash_guard_count(delivery, unit,
-												 &progress->due);
+												 &progress->first);
+	progress->limit = delivery->guarded ? 1 :
+		delivery->again_limit > 0 ? Min(max, delivery->again_limit) : max;
 	unit->begin();
 	PG_TRY();
 	{
-		attempt(delivery, unit, progress);
+		try_due(delivery, unit, progress->limit, progress);
+		/* deferred triggers are the handler's work as well */
+		if (progress->tried > 0 && !unit->in_session)
+			ee_handler_timeout_start(delivery->subscription->timeout_ms);
 		unit->commit();
+		ee_handler_timeout_stop();
 	}
 	PG_CATCH();
 	{
@@ -75,16 +101,20 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit)
 
 	if (error != NULL)
 	{
+		ee_retry_forget(delivery);
+		progress->round.delivered = progress->round.failed = 0;
+		progress->round.outcome = EE_ROUND_FAILED;
 		if (!progress->begun)
 		{
 			/* no event is to blame */
 			ee_unit_give_up(delivery, unit, error);
 			progress->round.outcome = EE_ROUND_STALE;
 		}
-		else
+		else if (progress->tried == 1)
 			record_failure(delivery, unit, progress, error);
 		FreeErrorData(error);
 	}
+	note_limit(delivery, progress, error != NULL);
 	/* the totals have moved: the cursor is to be read again */
 	if (progress->round.delivered > 0 || progress->round.failed > 0)
 		delivery->cursor = NULL;
@@ -93,86 +123,148 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit)
 	return round;
 }
 
+/* How many may be tried in the next unit. */
 static void
-attempt(EeDelivery *delivery, const EeUnit *unit, Attempt *progress)
+note_limit(EeDelivery *delivery, const Attempts *progress, bool failed)
 {
-	EeSubscription *subscription = delivery->subscription;
-	MemoryContext old = MemoryContextSwitchTo(CurTransactionContext);
-	TimestampTz began = GetCurrentTimestamp();
-	EeDue	   *due = &progress->due;
-	EeHandler	handler;
-	EeIdentity	saved;
-
-	if (!ee_unit_enter(delivery, &progress->round.outcome))
-	{
-		MemoryContextSwitchTo(old);
+	if (failed && progress->tried > 1)
+		delivery->again_limit = progress->tried / 2;
+	else if (failed || progress->tried < delivery->again_limit)
 		return;
-	}
-	if (progress->counted ? !ee_retry_get(delivery, due->seq, due) :
-		!ee_retry_next(delivery, due))
+	else if (delivery->again_limit > 0)
 	{
-		delivery->next_due = ee_retry_next_due(subscription->number);
-		/* due, and locked by somebody: again soon, without spinning */
-		if (delivery->next_due <= GetCurrentTimestamp())
-			delivery->next_due = GetCurrentTimestamp() + LOCKED_DELAY_USECS;
-		progress->round.outcome = progress->counted ? EE_ROUND_DONE :
-			EE_ROUND_IDLE;
-		MemoryContextSwitchTo(old);
-		return;
+		delivery->again_limit *= 2;
+		if (delivery->again_limit >= CHUNK)
+			delivery->again_limit = 0;
 	}
-	ee_unit_act_as_owner(delivery, unit, &saved);
-	ee_handler_prepare(&handler, subscription->handler,
-					   &delivery->handler);
-	progress->begun = true;
-	ee_handler_timeout_start(subscription->timeout_ms);
-	ee_handler_call(&handler, due->event);
-	ee_handler_timeout_stop();
-	ee_unit_act_as_before(unit, &saved);
-
-	ee_retry_succeeded(delivery, due);
-	ee_tally_event(due->event, EE_OUTCOME_DELIVERED);
-	if (subscription->processing_log)
-		ee_processing_log_delivered(subscription->subscriber, due->event,
-									due->attempts +
-									(progress->counted ? 0 : 1), began);
-	move_totals(delivery, 1);
-	progress->round.outcome = EE_ROUND_DONE;
-	progress->round.delivered = 1;
-	MemoryContextSwitchTo(old);
 }
 
 static void
-move_totals(EeDelivery *delivery, int delivered)
+try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
+		Attempts *progress)
 {
-	int32		number = delivery->subscription->number;
-	EeCursor   *cursor = ee_cursor_load(number, delivery->lane);
+	EeSubscription *subscription = delivery->subscription;
+	TimestampTz end = GetCurrentTimestamp() + ROUND_USECS;
+	MemoryContext context;
+	MemoryContext old;
+	EeDue	   *due;
+	EeCursor   *cursor;
+	EeHandler	handler;
+	EeIdentity	saved;
+	EeGroup		group;
+	int			n;
 
-	cursor->delivered += delivered;
-	ee_cursor_store(number, delivery->lane, cursor);
+	progress->round.outcome = EE_ROUND_IDLE;
+	if (!ee_unit_enter(delivery, &progress->round.outcome))
+		return;
+	context = AllocSetContextCreate(CurTransactionContext,
+									"event_engine retries",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	due = palloc(sizeof(EeDue) * CHUNK);
+	n = next_chunk(delivery, due, limit, progress);
+	if (n == 0)
+	{
+		find_next_due(delivery);
+		if (progress->counted)
+			progress->round.outcome = EE_ROUND_DONE;
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	cursor = ee_cursor_load(subscription->number, delivery->lane);
+	ee_unit_act_as_owner(delivery, unit, &saved);
+	ee_handler_prepare(&handler, subscription->handler, &delivery->handler);
+	progress->begun = true;
+	progress->began = GetCurrentTimestamp();
+	progress->first = due[0];
+	ee_group_begin(&group, delivery, unit, &handler, cursor,
+				   &delivery->again_caution);
+	group.until = end;
+	group.done = delete_done;
+	for (;;)
+	{
+		bool		last = n < Min(CHUNK, limit - progress->tried);
+		int			passed;
+
+		progress->tried += n;
+		passed = ee_group_run(&group, due, n);
+		progress->tried -= n - passed;
+		delivery->due_from = due[passed - 1].at;
+		if (last)
+			find_next_due(delivery);
+		if (last || passed < n || progress->tried >= limit ||
+			ee_group_is_full(&group))
+			break;
+		for (int i = 0; i < n; i++)
+			pfree(DatumGetPointer(due[i].event));
+		n = next_chunk(delivery, due, limit - progress->tried, progress);
+		if (n == 0)
+			break;
+	}
+	ee_unit_act_as_before(unit, &saved);
+	cursor->delivered += group.delivered;
+	ee_cursor_store(subscription->number, delivery->lane, cursor);
+	progress->round.outcome = EE_ROUND_DONE;
+	progress->round.delivered = group.delivered;
+	progress->round.failed = group.failed;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+static int
+next_chunk(EeDelivery *delivery, EeDue *due, int max, Attempts *progress)
+{
+	if (!progress->counted)
+		return ee_retry_due(delivery, due, Min(CHUNK, max));
+	if (!ee_retry_get(delivery, progress->first.seq, due))
+		return 0;
+	/* the one that is about to be made */
+	due->attempts--;
+	return 1;
+}
+
+static void
+find_next_due(EeDelivery *delivery)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	delivery->next_due = ee_retry_next_due(delivery);
+	/* due, and locked by somebody: again soon, without spinning */
+	if (delivery->next_due <= now)
+		delivery->next_due = now + LOCKED_DELAY_USECS;
+}
+
+static void
+delete_done(EeGroup *group, const EeDue *due, int n)
+{
+	int64		seqs[EE_GROUP_MAX];
+
+	for (int i = 0; i < n; i++)
+		seqs[i] = due[i].seq;
+	ee_retry_delete(group->delivery, seqs, n);
 }
 
 /* The row as it was went with the transaction: read it again. */
 static void
-record_failure(EeDelivery *delivery, const EeUnit *unit, Attempt *progress,
+record_failure(EeDelivery *delivery, const EeUnit *unit, Attempts *progress,
 			   const ErrorData *error)
 {
 	EeSubscription *subscription = delivery->subscription;
-	int64		seq = progress->due.seq;
-	int			attempts = progress->due.attempts +
-		(progress->counted ? 0 : 1);
 	EeDue		due;
 	MemoryContext old;
 
 	unit->begin();
 	old = MemoryContextSwitchTo(CurTransactionContext);
-	progress->round.outcome = EE_ROUND_FAILED;
 	if (ee_unit_enter(delivery, &progress->round.outcome) &&
-		ee_retry_get(delivery, seq, &due))
+		ee_retry_get(delivery, progress->first.seq, &due))
 	{
 		EeCursor   *cursor = ee_cursor_load(subscription->number,
 											delivery->lane);
+		int			attempts = progress->first.attempts + 1;
 
-		ee_retry_failed(delivery, cursor, due.event, seq, attempts, error);
+		ee_retry_failed(delivery, cursor, due.event, due.seq, attempts, error,
+						TimestampDifferenceMilliseconds(progress->began,
+														GetCurrentTimestamp()));
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, due.event,
 									 attempts, error->message);

@@ -9,7 +9,8 @@
 
 #include "delivery/round.h"
 
-/* Deliver one event that is due again. */
-extern EeRound ee_retry_round(EeDelivery *delivery, const EeUnit *unit);
+/* Deliver events that are due again, at most max. */
+extern EeRound ee_retry_round(EeDelivery *delivery, const EeUnit *unit,
+							  int max);
 
 #endif							/* EE_RETRY_ROUND_H */

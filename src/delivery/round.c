@@ -4,12 +4,17 @@
  *
  * A batch runs in one unit of work with no subtransaction in it: the effects
  * of the handler and the move of the cursor commit together.  When it fails
- * all of it is rolled back, and the rounds that follow close in on the event
- * that is to blame: first those before it, as one batch, then it alone.  What
+ * all of it is rolled back, and for a while batches are handed out in groups
+ * that fail one by one (group.c).
+ *
+ * What groups cannot catch is closed in on by the rounds that follow: a
+ * filter that raises an error, and what fails only at the commit, as deferred
+ * triggers do.  Those before it go first, as one batch, then it alone.  What
  * fails alone is written down in deliveries (or as a dead letter), with the
  * move of the cursor, and the rest goes on.
  *
  *		batch of n -> done
+ *				   -> failed in the handler: groups
  *				   -> failed at the i-th: batch of i, then batch of 1
  *				   -> failed, unknown where: batch of n / 2
  *		batch of 1 -> done
@@ -18,54 +23,25 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "commands/async.h"
-#include "commands/trigger.h"
-#include "executor/spi.h"
-#include "miscadmin.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "delivery/group.h"
+#include "delivery/hand_out.h"
 #include "delivery/handler.h"
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
 #include "delivery/round.h"
-#include "delivery/tally.h"
-#include "ground/causation.h"
-#include "ground/config.h"
 #include "ground/debug_point.h"
-#include "ground/errors.h"
-#include "ground/identity.h"
 #include "ground/invalidate.h"
-#include "ground/plan.h"
 #include "registry/registry_cache.h"
 
-/* An array of events ends when it has reached this size. */
-#define ARRAY_SIZE_MAX	(16 * 1024 * 1024)
-
-/* What is known of a unit of work when it fails. */
-typedef struct Progress
-{
-	EeRound		round;
-	bool		in_batch;		/* it is known which event is to blame */
-	int			handled;		/* events before that one */
-	EeCursor   *next;			/* where the cursor will stand */
-} Progress;
-
 static void run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
-					  Progress *progress);
-static void hand_out(EeDelivery *delivery, EeBatch *batch, int limit,
-					 Progress *progress);
-static void hand_out_array(EeDelivery *delivery, EeHandler *handler,
-						   EeBatch *batch, int limit, Progress *progress);
-static bool put_off(EeDelivery *delivery, TupleTableSlot *slot);
-static void close_in(EeDelivery *delivery, const Progress *progress);
+					  EeProgress *progress);
+static void close_in(EeDelivery *delivery, const EeProgress *progress);
 static bool settle(EeDelivery *delivery, const EeUnit *unit,
-				   const ErrorData *error);
+				   const ErrorData *error, int64 duration_ms);
 static int	batch_limit(const EeDelivery *delivery, int max);
 
 EeDelivery *
@@ -138,8 +114,8 @@ EeRound
 ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 {
 	/* in the long-lived context: read after an error */
-	Progress   *progress = MemoryContextAllocZero(delivery->context,
-												  sizeof(Progress));
+	EeProgress *progress = MemoryContextAllocZero(delivery->context,
+												  sizeof(EeProgress));
 	ErrorData  *volatile error = NULL;
 	EeRound		round;
 
@@ -147,6 +123,7 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 	PG_TRY();
 	{
 		run_batch(delivery, unit, batch_limit(delivery, max), progress);
+		progress->committing = true;
 		ee_debug_point("delivery_before_commit");
 		/* deferred triggers are the handler's work as well */
 		if (!unit->in_session)
@@ -170,6 +147,8 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 			ee_batch_committed(delivery, progress->next);
 			MemoryContextDelete(GetMemoryChunkContext(progress->next));
 		}
+		if (delivery->caution.distance == 0)
+			ee_group_caution_passed(&delivery->caution, progress->handled);
 		if (progress->round.outcome == EE_ROUND_DONE)
 		{
 			if (delivery->single_next)
@@ -202,7 +181,11 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 				 (progress->handled == 1 && !progress->in_batch))
 		{
 			delivery->single_next = false;
-			if (settle(delivery, unit, error))
+			if (!delivery->matching && !progress->committing)
+				ee_group_caution_failed(&delivery->caution);
+			if (settle(delivery, unit, error,
+					   TimestampDifferenceMilliseconds(progress->began,
+													   GetCurrentTimestamp())))
 			{
 				progress->round.failed = 1;
 				delivery->limit = 0;
@@ -219,11 +202,21 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 	return round;
 }
 
-/* Which events to take next, after a batch has failed. */
+/*
+ * Which events to take next, after a batch has failed.  Groups find the event
+ * that a handler failed at; not one that a filter did, for it is matched
+ * outside of them, nor what fails only at the commit.
+ */
 static void
-close_in(EeDelivery *delivery, const Progress *progress)
+close_in(EeDelivery *delivery, const EeProgress *progress)
 {
-	if (progress->in_batch)
+	if (!delivery->matching && !progress->committing &&
+		delivery->caution.distance == 0)
+	{
+		ee_group_caution_passed(&delivery->caution, progress->handled);
+		ee_group_caution_failed(&delivery->caution);
+	}
+	else if (progress->in_batch)
 	{
 		delivery->limit = progress->handled;
 		delivery->single_next = true;
@@ -237,7 +230,7 @@ close_in(EeDelivery *delivery, const Progress *progress)
 
 static void
 run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
-		  Progress *progress)
+		  EeProgress *progress)
 {
 	EeSubscription *subscription = delivery->subscription;
 	MemoryContext context;
@@ -259,7 +252,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	if (!batch->exhausted)
 	{
 		ee_unit_act_as_owner(delivery, unit, &saved);
-		hand_out(delivery, batch, max, progress);
+		ee_hand_out(delivery, unit, batch, max, progress);
 		ee_unit_act_as_before(unit, &saved);
 	}
 	ee_batch_end(batch);
@@ -282,122 +275,6 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	MemoryContextDelete(context);
 }
 
-/* Give the events of the batch to whoever is to have them. */
-static void
-hand_out(EeDelivery *delivery, EeBatch *batch, int limit, Progress *progress)
-{
-	EeSubscription *subscription = delivery->subscription;
-	TimestampTz start = GetCurrentTimestamp();
-	MemoryContext per_event;
-	MemoryContext old;
-	EeHandler	handler;
-	TupleTableSlot *slot;
-
-	if (subscription->kind == EE_SUBSCRIPTION_HANDLER)
-	{
-		ee_handler_prepare(&handler, subscription->handler,
-						   &delivery->handler);
-		ee_handler_timeout_start(subscription->timeout_ms > 0 ?
-								 subscription->timeout_ms +
-								 ee_config_delivery_batch_time : 0);
-		if (handler.kind == EE_HANDLER_EVENTS)
-		{
-			hand_out_array(delivery, &handler, batch, limit, progress);
-			ee_handler_timeout_stop();
-			return;
-		}
-	}
-	per_event = AllocSetContextCreate(CurrentMemoryContext,
-									  "event_engine event",
-									  ALLOCSET_DEFAULT_SIZES);
-	progress->in_batch = true;
-	while ((slot = ee_batch_next(batch)) != NULL)
-	{
-		TimestampTz began;
-
-		old = MemoryContextSwitchTo(per_event);
-		if (!put_off(delivery, slot))
-		{
-			began = subscription->processing_log ? GetCurrentTimestamp() : 0;
-			if (subscription->kind == EE_SUBSCRIPTION_HANDLER)
-			{
-				Datum		event = ee_handler_event_datum(slot);
-
-				ee_handler_call(&handler, event);
-				if (subscription->processing_log)
-					ee_processing_log_delivered(subscription->subscriber,
-												event, 1, began);
-			}
-			ee_tally_slot(slot, EE_OUTCOME_DELIVERED);
-			progress->round.delivered++;
-		}
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(per_event);
-		progress->handled++;
-		if (progress->handled >= limit ||
-			GetCurrentTimestamp() - start >=
-			ee_config_delivery_batch_time * INT64CONST(1000))
-			break;
-	}
-	progress->in_batch = false;
-	if (subscription->kind == EE_SUBSCRIPTION_HANDLER)
-		ee_handler_timeout_stop();
-	else if (progress->round.delivered > 0)
-		Async_Notify(subscription->channel, "");
-}
-
-/* The same for a handler that takes a whole batch. */
-static void
-hand_out_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
-			   int limit, Progress *progress)
-{
-	EeSubscription *subscription = delivery->subscription;
-	TimestampTz began = GetCurrentTimestamp();
-	Datum	   *events = palloc(sizeof(Datum) * limit);
-	TupleTableSlot *slot;
-	Size		size = 0;
-	int			n = 0;
-
-	progress->in_batch = true;
-	while (progress->handled < limit && size < ARRAY_SIZE_MAX &&
-		   (slot = ee_batch_next(batch)) != NULL)
-	{
-		if (!put_off(delivery, slot))
-		{
-			ee_tally_slot(slot, EE_OUTCOME_DELIVERED);
-			events[n] = ee_handler_event_datum(slot);
-			size += VARSIZE_ANY(DatumGetPointer(events[n]));
-			n++;
-		}
-		progress->handled++;
-	}
-	progress->in_batch = false;
-	if (n == 0)
-		return;
-	ee_handler_call_batch(handler, events, n);
-	progress->round.delivered = n;
-	if (subscription->processing_log)
-		for (int i = 0; i < n; i++)
-			ee_processing_log_delivered(subscription->subscriber, events[i],
-										1, began);
-}
-
-/* Not due yet: written down, and out of the way. */
-static bool
-put_off(EeDelivery *delivery, TupleTableSlot *slot)
-{
-	bool		isnull;
-	Datum		deliver_at = slot_getattr(slot, EE_EVENT_DELIVER_AT, &isnull);
-
-	if (isnull ||
-		DatumGetTimestampTz(deliver_at) <= GetCurrentTimestamp())
-		return false;
-	ee_retry_delay(delivery, ee_handler_event_datum(slot),
-				   DatumGetInt64(slot_getattr(slot, EE_EVENT_SEQ, &isnull)),
-				   DatumGetTimestampTz(deliver_at));
-	return true;
-}
-
 /* ---------------------------------------------------------------- failures */
 
 /*
@@ -406,7 +283,8 @@ put_off(EeDelivery *delivery, TupleTableSlot *slot)
  * late transaction may have put one before it, that is to be run first.
  */
 static bool
-settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error)
+settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error,
+	   int64 duration_ms)
 {
 	EeSubscription *subscription = delivery->subscription;
 	EeRound		round;
@@ -435,7 +313,7 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error)
 			ee_retry_unmatched(delivery, batch->next, event, error);
 		else
 			ee_retry_failed(delivery, batch->next, event, delivery->forced, 1,
-							error);
+							error, duration_ms);
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, event, 1,
 									 error->message);

@@ -194,7 +194,7 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 		EeRound		round;
 
 		CHECK_FOR_INTERRUPTS();
-		round = ee_flow_retry(delivery, &session_unit);
+		round = ee_flow_retry(delivery, &session_unit, max - done);
 		done += round.delivered;
 		moved |= round.outcome == EE_ROUND_DONE ||
 			round.outcome == EE_ROUND_FAILED;

@@ -394,7 +394,7 @@ run_one(EeDelivery *delivery)
 	}
 	if (delivery->next_due <= GetCurrentTimestamp())
 	{
-		round = ee_flow_retry(delivery, &executor_unit);
+		round = ee_flow_retry(delivery, &executor_unit, INT_MAX);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{

@@ -21,10 +21,13 @@ def payload(n=0):
             '"created_by":"user_45c48cce2e2d7fbd","note":"annual plan"}' % n)
 
 
-def envelopes(texts):
-    """What publish_events takes, of these payloads."""
-    return '[%s]' % ','.join('{"pattern":"%s","payload":%s}' % (PATTERN, x)
-                             for x in texts)
+def envelopes(texts, key=None):
+    """What publish_events takes, of these payloads; key tells the partition
+    key of the n-th."""
+    return '[%s]' % ','.join(
+        '{"pattern":"%s","payload":%s%s}' %
+        (PATTERN, x, ',"partitionKey":"%s"' % key(n) if key else '')
+        for n, x in enumerate(texts))
 
 
 def connect(database='bench', autocommit=True):

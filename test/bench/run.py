@@ -1,6 +1,6 @@
 """Measures the figures on the server that PGHOST and PGPORT name.
 
-    python3 test/bench/run.py [--only publish,consume,fanout,latency,snapshot]
+    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,snapshot]
         [--thorough] [--seconds 120] [--pgq]
 """
 import argparse
@@ -9,6 +9,7 @@ import sys
 import time
 
 import consume
+import failures
 import fanout
 import latency
 import publish
@@ -16,7 +17,7 @@ import snapshot
 from common import Report, connect, flush_ms, run, run_file, value
 
 FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
-           'latency': latency, 'snapshot': snapshot}
+           'latency': latency, 'failures': failures, 'snapshot': snapshot}
 
 
 def main():

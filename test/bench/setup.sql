@@ -71,15 +71,16 @@ BEGIN
 END $$;
 
 -- Where a subscription stands: the latest move of each lane, gathered or not.
-CREATE FUNCTION bench.stand(subscriber text, OUT delivered bigint, OUT moved_at timestamptz)
+CREATE FUNCTION bench.stand(subscriber text, OUT delivered bigint, OUT moved_at timestamptz,
+	OUT dead bigint)
 	LANGUAGE sql STABLE AS $$
-	SELECT sum(m.delivered)::bigint, max(m.moved_at) FROM (
-		SELECT DISTINCT ON (m.lane) m.delivered, m.moved_at FROM (
-			SELECT m.lane, m.move, m.delivered, m.moved_at FROM event_engine.subscription_cursor_moves m
+	SELECT sum(m.delivered)::bigint, max(m.moved_at), sum(m.dead)::bigint FROM (
+		SELECT DISTINCT ON (m.lane) m.delivered, m.moved_at, m.dead FROM (
+			SELECT m.lane, m.move, m.delivered, m.moved_at, m.dead FROM event_engine.subscription_cursor_moves m
 				JOIN event_engine.subscriptions s ON s.number = m.subscription_number
 				WHERE s.subscriber = $1
 			UNION ALL
-			SELECT c.lane, c.move, c.delivered, c.moved_at FROM event_engine.subscription_cursors c
+			SELECT c.lane, c.move, c.delivered, c.moved_at, c.dead FROM event_engine.subscription_cursors c
 				JOIN event_engine.subscriptions s ON s.number = c.subscription_number
 				WHERE s.subscriber = $1) m
 		ORDER BY m.lane, m.move DESC) m $$;

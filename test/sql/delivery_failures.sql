@@ -49,6 +49,63 @@ SELECT subscriber, effects, waiting, dead, totals FROM outcome;
 SELECT event_engine.unsubscribe(s.subscriber) FROM event_engine.subscriptions AS s;
 TRUNCATE done, event_engine.event_dead_letters;
 
+-- Many bad ones: each alone is retried, all others have their effects once
+CREATE FUNCTION is_bad(e jsonb) RETURNS boolean LANGUAGE sql AS
+	$$ SELECT (e ->> 'n')::integer % 7 = 0 AND current_setting('test.mended', true) IS DISTINCT FROM 'yes' $$;
+CREATE OR REPLACE FUNCTION one(e event_engine.event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO done VALUES ('one', (e.payload ->> 'n')::integer);
+	IF public.is_bad(e.payload) THEN RAISE 'bad'; END IF;
+END $$;
+CREATE OR REPLACE FUNCTION several(e event_engine.event[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO done SELECT 'several', (x.payload ->> 'n')::integer FROM unnest(e) AS x;
+	IF EXISTS (SELECT FROM unnest(e) AS x WHERE public.is_bad(x.payload)) THEN RAISE 'bad'; END IF;
+END $$;
+CREATE OR REPLACE FUNCTION envelope(e jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO done VALUES ('envelope', (e #>> '{payload,n}')::integer);
+	IF public.is_bad(e -> 'payload') THEN RAISE 'bad'; END IF;
+END $$;
+CREATE VIEW summary AS
+	SELECT o.subscriber, o.effects, o.events, o.totals, d.waiting, d.wrong, d.attempts FROM outcome AS o
+	JOIN event_engine.subscriptions AS s USING (subscriber) CROSS JOIN LATERAL (
+		SELECT count(*) AS waiting, count(*) FILTER (WHERE ((d.event).payload ->> 'n')::integer % 7 <> 0) AS wrong,
+			max(d.attempts) AS attempts
+		FROM event_engine.deliveries AS d WHERE d.subscription_number = s.number) AS d ORDER BY o.subscriber;
+SELECT count(event_engine.subscribe(h, ARRAY['fail.test'], h, options => '{"max_attempts": 3, "backoff_ms": 3600000, "processing_log": true}'))
+	FROM unnest(ARRAY['one', 'several', 'envelope']) AS h;
+SELECT publish(1, 500);
+SELECT event_engine.process_batch(100000);
+SELECT * FROM summary;
+-- they fail again, in one round
+UPDATE event_engine.deliveries SET next_attempt_at = now();
+SELECT event_engine.process_batch(100000);
+SELECT * FROM summary;
+-- some succeed: no more than are asked for
+SET test.mended = 'yes';
+UPDATE event_engine.deliveries SET next_attempt_at = now();
+SELECT event_engine.process_batch(30, 'one'), event_engine.process_batch(100000, 'several');
+SELECT * FROM summary;
+SELECT event_engine.process_batch(100000);
+SELECT * FROM summary;
+SELECT subscriber, outcome, attempt, count(*) FROM event_engine.event_processing_log GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+-- all of them bad, each given up at once
+RESET test.mended;
+SELECT event_engine.update_subscription(s.subscriber, options => '{"max_attempts": 1}') FROM event_engine.subscriptions AS s ORDER BY s.subscriber;
+SELECT count(event_engine.publish_event('fail.test', jsonb_build_object('n', 7 * i))) FROM generate_series(1, 200) AS i;
+SELECT event_engine.process_batch(100000);
+SELECT * FROM summary;
+SELECT subscriber, count(*), count(DISTINCT seq) FROM event_engine.event_dead_letters GROUP BY 1 ORDER BY 1;
+SELECT event_engine.unsubscribe(s.subscriber) FROM event_engine.subscriptions AS s ORDER BY s.subscriber;
+DROP VIEW summary;
+DROP FUNCTION is_bad;
+TRUNCATE done, event_engine.event_dead_letters, event_engine.event_processing_log;
+CREATE OR REPLACE FUNCTION one(e event_engine.event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO done VALUES ('one', (e.payload ->> 'n')::integer);
+END $$;
+
 -- What is wrong only when constraints are checked
 CREATE TABLE parent (n integer PRIMARY KEY);
 CREATE TABLE child (n integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED);

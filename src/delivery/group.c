@@ -1,0 +1,281 @@
+/*
+ * group.c
+ *	  Call the handler within a transaction that outlives its failures.
+ *
+ * Where events fail now and then, a batch that is rolled back as a whole for
+ * each of them is mostly wasted.  So events are handed out in groups, each in
+ * a subtransaction.  A group that fails is rolled back alone: those before
+ * the event that is to blame are run again, it is tried alone, written down
+ * if it fails again, and the next group begins behind it.
+ *
+ *		group of n -> done
+ *				   -> failed at the i-th: group of i, then group of 1
+ *				   -> failed, unknown where: group of n / 2
+ *		group of 1 -> done
+ *				   -> failed: settled, in the same transaction
+ *
+ * A group costs a subtransaction, a failure costs half a group run again: the
+ * sum is least where the size goes with the square root of the distance
+ * between failures.  After a long run without one there are no groups any
+ * more, and the first failure after that costs a batch.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "delivery/group.h"
+#include "delivery/processing_log.h"
+#include "delivery/tally.h"
+#include "ground/config.h"
+
+/* Events without a failure after which nobody is cautious any more. */
+#define CONFIDENT_AFTER		10000
+#define SIZE_FACTOR			1.6
+
+/* How a group ended. */
+typedef struct Attempt
+{
+	ErrorData  *error;			/* NULL: well */
+	int			at;				/* the event being handled then */
+	bool		all_at_once;	/* it could be any of them */
+	int64		duration_ms;	/* of that event */
+} Attempt;
+
+static int	run_group(EeGroup *group, EeDue *due, int n);
+static void attempt(EeGroup *group, EeDue *due, int n, Attempt *result);
+static void call(EeGroup *group, EeDue *due, int n, volatile int *at,
+				 volatile TimestampTz *began);
+static void settle(EeGroup *group, EeDue *due, const Attempt *result);
+
+void
+ee_group_begin(EeGroup *group, EeDelivery *delivery, const EeUnit *unit,
+			   EeHandler *handler, EeCursor *cursor, EeCaution *caution)
+{
+	memset(group, 0, sizeof(*group));
+	group->delivery = delivery;
+	group->unit = unit;
+	group->handler = handler;
+	group->cursor = cursor;
+	group->caution = caution;
+	group->until = DT_NOEND;
+	group->per_event = AllocSetContextCreate(CurrentMemoryContext,
+											 "event_engine event",
+											 ALLOCSET_DEFAULT_SIZES);
+}
+
+void
+ee_group_end(EeGroup *group)
+{
+	MemoryContextDelete(group->per_event);
+}
+
+bool
+ee_group_is_full(const EeGroup *group)
+{
+	return group->subxacts >= EE_GROUP_SUBXACTS ||
+		(group->until != DT_NOEND && GetCurrentTimestamp() >= group->until);
+}
+
+int
+ee_group_run(EeGroup *group, EeDue *due, int n)
+{
+	int			passed = 0;
+
+	while (passed < n)
+	{
+		int			size = Min(n - passed, ee_group_size(group->caution));
+
+		CHECK_FOR_INTERRUPTS();
+		if (due[passed].seq == group->suspect)
+			size = 1;
+		passed += run_group(group, &due[passed], size);
+		if (ee_group_is_full(group))
+			break;
+	}
+	return passed;
+}
+
+/* How many of them were dealt with: at least one. */
+static int
+run_group(EeGroup *group, EeDue *due, int n)
+{
+	for (;;)
+	{
+		Attempt		result;
+
+		attempt(group, due, n, &result);
+		if (result.error == NULL)
+		{
+			group->delivered += n;
+			ee_group_caution_passed(group->caution, n);
+			for (int i = 0; i < n; i++)
+				ee_tally_event(due[i].event, EE_OUTCOME_DELIVERED);
+			if (group->done != NULL)
+				group->done(group, due, n);
+			return n;
+		}
+		if (n == 1)
+		{
+			settle(group, due, &result);
+			FreeErrorData(result.error);
+			return 1;
+		}
+		FreeErrorData(result.error);
+		if (result.all_at_once)
+			n /= 2;
+		else
+		{
+			group->suspect = due[result.at].seq;
+			n = Max(result.at, 1);
+		}
+	}
+}
+
+/*
+ * One subtransaction.  Its events are not in its memory, and the scans and
+ * snapshots of the batch are not its own, so that it can go without them.
+ */
+static void
+attempt(EeGroup *group, EeDue *due, int n, Attempt *result)
+{
+	EeSubscription *subscription = group->delivery->subscription;
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int at = 0;
+	volatile TimestampTz began = 0;
+	volatile bool wrote = false;
+
+	memset(result, 0, sizeof(*result));
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(group->per_event);
+	PG_TRY();
+	{
+		/* alone an event has what was promised to it, and no more */
+		ee_handler_timeout_start(subscription->timeout_ms == 0 ? 0 :
+								 n == 1 ? subscription->timeout_ms :
+								 subscription->timeout_ms +
+								 ee_config_delivery_batch_time);
+		call(group, due, n, &at, &began);
+		ee_handler_timeout_stop();
+		wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error = ee_unit_take_error(group->delivery);
+
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		ee_unit_heed_cancel(group->unit, error);
+		result->error = error;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	MemoryContextReset(group->per_event);
+	if (wrote)
+		group->subxacts++;
+	if (result->error != NULL)
+	{
+		result->at = at;
+		result->all_at_once = n > 1 &&
+			group->handler->kind == EE_HANDLER_EVENTS;
+		result->duration_ms =
+			TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
+	}
+}
+
+static void
+call(EeGroup *group, EeDue *due, int n, volatile int *at,
+	 volatile TimestampTz *began)
+{
+	EeSubscription *subscription = group->delivery->subscription;
+
+	if (group->handler->kind == EE_HANDLER_EVENTS)
+	{
+		Datum	   *events = palloc(sizeof(Datum) * n);
+
+		for (int i = 0; i < n; i++)
+			events[i] = due[i].event;
+		*began = GetCurrentTimestamp();
+		ee_handler_call_batch(group->handler, events, n);
+		if (subscription->processing_log)
+			for (int i = 0; i < n; i++)
+				ee_processing_log_delivered(subscription->subscriber,
+											due[i].event,
+											due[i].attempts + 1, *began);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		*at = i;
+		*began = GetCurrentTimestamp();
+		ee_handler_call(group->handler, due[i].event);
+		if (subscription->processing_log)
+			ee_processing_log_delivered(subscription->subscriber,
+										due[i].event, due[i].attempts + 1,
+										*began);
+		MemoryContextReset(group->per_event);
+	}
+}
+
+/* It failed alone: another attempt later, or a dead letter. */
+static void
+settle(EeGroup *group, EeDue *due, const Attempt *result)
+{
+	EeSubscription *subscription = group->delivery->subscription;
+	MemoryContext old = MemoryContextSwitchTo(group->per_event);
+	int			attempts = due->attempts + 1;
+
+	ee_retry_failed(group->delivery, group->cursor, due->event, due->seq,
+					attempts, result->error, result->duration_ms);
+	if (subscription->processing_log)
+		ee_processing_log_failed(subscription->subscriber, due->event,
+								 attempts, result->error->message);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(group->per_event);
+	group->failed++;
+	ee_group_caution_failed(group->caution);
+}
+
+/* ----------------------------------------------------------------- caution */
+
+/* Quick to believe that it got worse, slow to believe that it got better. */
+void
+ee_group_caution_failed(EeCaution *caution)
+{
+	double		change = caution->passed - caution->distance;
+
+	if (caution->distance == 0)
+		caution->distance = caution->passed;
+	else
+		caution->distance += change < 0 ? change / 2 : change / 4;
+	caution->distance = Max(caution->distance, 1);
+	caution->passed = 0;
+}
+
+void
+ee_group_caution_passed(EeCaution *caution, int n)
+{
+	caution->passed += n;
+	if (caution->passed >= CONFIDENT_AFTER)
+	{
+		caution->distance = 0;
+		caution->passed = CONFIDENT_AFTER;
+	}
+}
+
+int
+ee_group_size(const EeCaution *caution)
+{
+	double		distance = Max(caution->distance, caution->passed);
+
+	return Max(1, Min(EE_GROUP_MAX, (int) (SIZE_FACTOR * sqrt(distance))));
+}

@@ -1,0 +1,30 @@
+/*
+ * hand_out.h
+ *	  Give the events of a batch to whoever is to have them.
+ */
+#ifndef EE_HAND_OUT_H
+#define EE_HAND_OUT_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "delivery/batch.h"
+#include "delivery/unit.h"
+
+/* What is known of a batch, also when it fails. */
+typedef struct EeProgress
+{
+	EeRound		round;
+	bool		in_batch;		/* it is known which event is to blame */
+	bool		committing;		/* the handler has done its work */
+	int			handled;		/* events before that one */
+	TimestampTz began;			/* with that one */
+	EeCursor   *next;			/* where the cursor will stand */
+} EeProgress;
+
+/* At most limit events, as the owner of the subscription. */
+extern void ee_hand_out(EeDelivery *delivery, const EeUnit *unit,
+						EeBatch *batch, int limit, EeProgress *progress);
+
+#endif							/* EE_HAND_OUT_H */

@@ -1,0 +1,151 @@
+"""Handlers that fail: what 1 % of failures cost, and what becomes of new
+events while 100,000 others are due to be tried again."""
+import json
+import multiprocessing
+import time
+
+from common import (PATTERN, alternate, connect, envelopes, median, payload,
+                    percentile, ratios, run, spread, value, wait_until)
+
+BACKLOG = 100000
+HANDLERS = """
+CREATE FUNCTION bench.flaky(event event_engine.event) RETURNS void
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF random() < 0.01 THEN RAISE 'one in a hundred'; END IF;
+    INSERT INTO bench.effect VALUES (event.seq, (event.payload ->> 'amount')::numeric);
+END $$;
+CREATE TABLE bench.mood (good boolean);
+INSERT INTO bench.mood VALUES (false);
+CREATE FUNCTION bench.moody(event event_engine.event) RETURNS void
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF (event.payload ->> 'n')::int < 1000000 THEN
+        IF NOT (SELECT good FROM bench.mood) THEN RAISE 'not now'; END IF;
+        INSERT INTO bench.effect VALUES (event.seq, 0);
+    ELSE
+        INSERT INTO bench.started
+            VALUES ((event.payload ->> 'n')::int, clock_timestamp());
+    END IF;
+END $$;
+"""
+
+
+def publish(connection, lower, upper, key=None, size=1000):
+    for i in range(lower, upper, size):
+        run(connection, 'SELECT count(*) FROM event_engine.publish_events(%s)',
+            (envelopes((payload(n) for n in range(i, min(i + size, upper))),
+                       key and (lambda n, first=i: key(first + n))),))
+
+
+def settled(connection, subscriber):
+    """What has been delivered, is dead, or waits to be tried again."""
+    return value(connection, """
+        SELECT m.delivered + m.dead + (SELECT count(*)
+            FROM event_engine.deliveries AS d
+            JOIN event_engine.subscriptions AS s ON s.number = d.subscription_number
+            WHERE s.subscriber = %s)
+        FROM bench.stand(%s) AS m""", (subscriber, subscriber))
+
+
+def drain(connection, subscriber, handler, options=(), everything=False):
+    """Events a second of the backlog, from its beginning; those that failed
+    count when they are written down, or when all of them are through."""
+    run(connection, 'TRUNCATE bench.effect')
+    run(connection, 'SELECT event_engine.subscribe(%s, ARRAY[%s], handler => %s,'
+        ' options => %s)', (subscriber, PATTERN, handler,
+                            json.dumps(dict(options, start='beginning'))))
+    begun = time.monotonic()
+    if everything:
+        wait_until(connection, 'SELECT delivered >= %s FROM bench.stand(%s)',
+                   (BACKLOG, subscriber))
+    else:
+        while settled(connection, subscriber) < BACKLOG:
+            time.sleep(0.005)
+    rate = BACKLOG / (time.monotonic() - begun)
+    run(connection, 'SELECT event_engine.unsubscribe(%s)', (subscriber,))
+    return rate
+
+
+def one_percent(report, connection, rounds):
+    publish(connection, 0, BACKLOG)
+    run(connection, 'VACUUM ANALYZE event_engine.events')
+    run(connection, 'CHECKPOINT')
+    failing, sound = alternate(
+        lambda: drain(connection, 'flaky', 'bench.flaky',
+                      {'backoff_ms': 3600000}),
+        lambda: drain(connection, 'sound', 'bench.effect'), rounds)
+    report.note('backlog of 100,000: %s events/s, with 1 %% failing %s' %
+                (spread(sound), spread(failing)))
+    report.at_least('1 % of the events failing / none', 0.60,
+                    median(ratios(failing, sound)))
+
+
+def publisher(rate, seconds, first, results):
+    connection = connect()
+    run(connection, "PREPARE call(text) AS SELECT event_engine.publish_event('%s',"
+        ' $1::jsonb)' % PATTERN)
+    times = []
+    start = time.time()
+    while time.time() < start + seconds:
+        left = start + len(times) / rate - time.time()
+        if left > 0:
+            time.sleep(left)
+        times.append(time.time())
+        run(connection, 'EXECUTE call(%s)',
+            (payload(first + len(times) - 1),))
+    results.put(times)
+
+
+def fresh_latency(connection, seconds, first):
+    """Milliseconds from the call of the publisher to the handler, 200 a
+    second."""
+    results = multiprocessing.Queue()
+    process = multiprocessing.Process(target=publisher,
+                                      args=(200, seconds, first, results))
+    process.start()
+    times = results.get()
+    process.join()
+    wait_until(connection, 'SELECT count(*) = %s FROM bench.started'
+               ' WHERE n >= %s', (len(times), first))
+    started = dict(run(connection, 'SELECT n, extract(epoch FROM at)::float8'
+                       ' FROM bench.started WHERE n >= %s', (first,)))
+    return [(started[first + i] - at) * 1000 for i, at in enumerate(times)]
+
+
+def due_at_once(report, connection):
+    run(connection, 'TRUNCATE bench.effect')
+    run(connection, "SELECT event_engine.subscribe('moody', ARRAY[%s], handler =>"
+        " 'bench.moody', options => '{\"start\": \"beginning\", \"backoff_ms\": 86400000}')",
+        (PATTERN,))
+    while settled(connection, 'moody') < BACKLOG:
+        time.sleep(0.1)
+    calm = fresh_latency(connection, 5, 1000000)
+    run(connection, 'UPDATE bench.mood SET good = true')
+    run(connection, "UPDATE event_engine.deliveries SET next_attempt_at ="
+        " clock_timestamp() + '1 second'")
+    run(connection, 'SELECT event_engine.wake_workers()')
+    time.sleep(0.8)
+    busy = fresh_latency(connection, 3, 2000000)
+    left = value(connection, 'SELECT count(*) FROM event_engine.deliveries')
+    series = []
+    while series[-1:] != [0]:
+        time.sleep(0.5)
+        series.append(value(connection,
+                            'SELECT count(*) FROM event_engine.deliveries'))
+    report.note('100,000 due at once: %d after 3 s, then each half second %s' %
+                (left, ' '.join(map(str, series))))
+    report.note('new events, ms: p50 %.2f, p99 %.2f, max %.2f; without retries'
+                ' p50 %.2f, p99 %.2f' %
+                (percentile(busy, 0.5), percentile(busy, 0.99), max(busy),
+                 percentile(calm, 0.5), percentile(calm, 0.99)))
+    report.at_most('100,000 retries due at once: p99 of new events, ms', 20,
+                   percentile(busy, 0.99))
+    run(connection, "SELECT event_engine.unsubscribe('moody')")
+
+
+def figures(report, options):
+    connection = connect()
+    run(connection, HANDLERS)
+    one_percent(report, connection, 3 if not options.thorough else 7)
+    due_at_once(report, connection)
