@@ -127,6 +127,10 @@ CREATE TABLE event_engine.event_leases (
 );
 COMMENT ON TABLE event_engine.event_leases IS
 	'Events handed to pulling clients and not yet acknowledged.';
+/* a thousand positions: compressing them would cost what reading events does */
+ALTER TABLE event_engine.event_leases ALTER seqs SET STORAGE EXTERNAL;
+/* a thousand positions: compressing them would cost what reading events does */
+ALTER TABLE event_engine.event_leases ALTER seqs SET STORAGE EXTERNAL;
 CREATE INDEX event_leases_expires_at_idx ON event_engine.event_leases
 	(subscription_number, expires_at);
 

@@ -6,15 +6,11 @@
  * for another one: rows are taken with SKIP LOCKED, and whoever finds the log
  * being read gets nothing from it.
  *
+ * receive_events() and ack_events() are C for the common case, which is what
+ * the rate of a client depends on; what is rare is written here.
+ *
  * Faces in C tell the functions with _as the caller's role, as in routing.
  * ------------------------------------------------------------------------ */
-
-CREATE FUNCTION event_engine.read_log(number integer, max_events integer)
-	RETURNS SETOF event_engine.event
-	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
-	AS 'MODULE_PATHNAME', 'ee_sql_read_log';
-COMMENT ON FUNCTION event_engine.read_log(integer, integer) IS
-	'Internal: the next events of a subscription; moves its cursor behind them.';
 
 /* The wait after so many attempts, as ee_retry_delay_ms() computes it. */
 CREATE FUNCTION event_engine.retry_delay(options jsonb, attempts integer)
@@ -32,41 +28,6 @@ COMMENT ON FUNCTION event_engine.retry_delay(jsonb, integer) IS
 	'Internal: how long a subscription waits after so many attempts.';
 
 /* ---- Whose is it? ---- */
-
-/*
- * Not locked: clients do not queue for the row, and who pauses or changes the
- * subscription does not wait for clients.
- */
-CREATE FUNCTION event_engine.pulled_subscription(caller oid, subscriber text)
-	RETURNS event_engine.subscriptions
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	stored event_engine.subscriptions;
-BEGIN
-	SELECT s.* INTO stored FROM event_engine.subscriptions AS s
-		WHERE s.subscriber = pulled_subscription.subscriber;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'VE303',
-			MESSAGE = format('unknown subscription "%s"', subscriber);
-	END IF;
-	IF NOT pg_has_role(caller, stored.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of subscription "%s"', subscriber),
-			DETAIL = format('It belongs to role %s.', stored.owner);
-	END IF;
-	IF stored.kind <> 'pull' THEN
-		RAISE EXCEPTION USING ERRCODE = 'VE403',
-			MESSAGE = format('subscription "%s" is not pulled', subscriber),
-			DETAIL = format('It is of kind %s, which the workers deliver to.',
-				stored.kind),
-			HINT = 'To pull, subscribe under another name without handler and channel.';
-	END IF;
-	RETURN stored;
-END
-$$;
-COMMENT ON FUNCTION event_engine.pulled_subscription(oid, text) IS
-	'Internal: a subscription that the caller may pull from.';
 
 /* For whoever has a receipt in hand, number being null when it is void. */
 CREATE FUNCTION event_engine.receipt_subscription(caller oid, receipt uuid,
@@ -124,6 +85,13 @@ END
 $$;
 COMMENT ON FUNCTION event_engine.lock_receipt(oid, uuid) IS
 	'Internal: locks what is under a receipt; raises if it is not current.';
+
+CREATE FUNCTION event_engine.wake_clients(number integer)
+	RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_wake_clients';
+COMMENT ON FUNCTION event_engine.wake_clients(integer) IS
+	'Internal: whoever waits for events of a subscription looks again after the commit.';
 
 /* ---- What is under a receipt ---- */
 
@@ -351,77 +319,11 @@ $$;
 COMMENT ON FUNCTION event_engine.receive_again(event_engine.subscriptions, uuid, integer, timestamptz, timestamptz, text) IS
 	'Internal: events that were handed out or rejected before and are due again.';
 
-CREATE FUNCTION event_engine.receive_events_as(caller oid, subscriber text,
-		max_events integer, visibility_timeout interval)
-	RETURNS SETOF event_engine.received_event
-	LANGUAGE plpgsql SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	own CONSTANT event_engine.subscriptions :=
-		event_engine.pulled_subscription(caller, subscriber);
-	receipt CONSTANT uuid := gen_random_uuid();
-	at CONSTANT timestamptz := clock_timestamp();
-	until CONSTANT timestamptz := at + visibility_timeout;
-	client CONSTANT text := pg_get_userbyid(caller);
-	wanted integer := max_events;
-	n integer;
-BEGIN
-	IF (max_events BETWEEN 1 AND 100000) IS NOT TRUE THEN
-		RAISE EXCEPTION USING ERRCODE = '22023',
-			MESSAGE = 'max_events must be from 1 to 100000';
-	END IF;
-	PERFORM event_engine.check_visibility_timeout(visibility_timeout, true);
-	IF own.status <> 'active' THEN
-		RETURN;
-	END IF;
-
-	IF EXISTS (SELECT FROM event_engine.event_leases AS l
-			WHERE l.subscription_number = own.number AND l.expires_at <= at)
-		OR EXISTS (SELECT FROM event_engine.deliveries AS d
-			WHERE d.subscription_number = own.number
-				AND d.next_attempt_at <= at) THEN
-		RETURN QUERY SELECT r.* FROM event_engine.receive_again(own, receipt,
-			wanted, at, until, client) AS r;
-		GET DIAGNOSTICS n = ROW_COUNT;
-		wanted := wanted - n;
-	END IF;
-
-	IF wanted > 0 THEN
-		RETURN QUERY WITH read AS MATERIALIZED (
-			SELECT e.* FROM event_engine.read_log(own.number, wanted) AS e
-		), leased AS (
-			INSERT INTO event_engine.event_leases AS l
-				SELECT receipt, own.number, array_agg(r.seq),
-					min(r.created_at), max(r.created_at), 1, client, at, until
-				FROM read AS r HAVING count(*) > 0
-		)
-		SELECT receipt, 1, r.id, r.event_id, r.pattern, r.version, r.source,
-				r."timestamp", r.payload, r.metadata, r.created_at,
-				r.partition_key, r.aggregate_type, r.aggregate_version,
-				r.priority, r.created_by, r.deliver_at, r.seq
-			FROM read AS r;
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION event_engine.receive_events_as(oid, text, integer, interval) IS
-	'Does the work of receive_events() for the given role.';
-
 CREATE FUNCTION event_engine.check_visibility_timeout(given interval,
 		positive boolean)
 	RETURNS void
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF (given <= '7 days' AND (given > '0' OR NOT positive AND given >= '0'))
-		IS NOT TRUE THEN
-		RAISE EXCEPTION USING ERRCODE = '22023',
-			MESSAGE = 'invalid visibility_timeout',
-			DETAIL = format('It must be %s and not above 7 days, and is %s.',
-				CASE WHEN positive THEN 'positive' ELSE 'not negative' END,
-				COALESCE(given::text, 'null'));
-	END IF;
-END
-$$;
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_check_visibility_timeout';
 COMMENT ON FUNCTION event_engine.check_visibility_timeout(interval, boolean) IS
 	'Internal: raises what is wrong with a time for handling.';
 
@@ -446,63 +348,54 @@ CREATE FUNCTION event_engine.receive_events(subscriber text,
 		visibility_timeout interval DEFAULT '30 seconds')
 	RETURNS SETOF event_engine.received_event
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
-	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+	AS 'MODULE_PATHNAME', 'ee_sql_receive_events';
 COMMENT ON FUNCTION event_engine.receive_events(text, integer, interval) IS
 	'The next events of a pulled subscription, leased to the caller under a receipt.';
 
+/*
+ * await_events: wait until there is something to receive.
+ *
+ *	subscriber		its name; for its owner and members of that role
+ *	wait			at most so long
+ *	available		set: is there something?  Another client may be faster
+ *
+ * Nothing is held while waiting, neither a snapshot nor a lock nor a
+ * transaction id, so it must not be called within a transaction.
+ */
+CREATE PROCEDURE event_engine.await_events(subscriber text,
+		wait interval DEFAULT '20 seconds', INOUT available boolean DEFAULT NULL)
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'ee_sql_await_events';
+COMMENT ON PROCEDURE event_engine.await_events(text, interval, boolean) IS
+	'Waits until a pulled subscription has something to receive.';
+
 /* ---- Acknowledge, reject, extend ---- */
 
+/*
+ * What ack_events() does not do in one statement: some events of a receipt,
+ * a subscription that wants a log, and to say what is wrong.
+ */
 CREATE FUNCTION event_engine.ack_events_as(caller oid, receipt uuid,
 		ids uuid[])
 	RETURNS integer
 	LANGUAGE plpgsql SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	own event_engine.subscriptions;
-	number integer;
+	own CONSTANT event_engine.subscriptions :=
+		event_engine.lock_receipt(caller, receipt);
 	n integer;
 BEGIN
-	SELECT l.subscription_number INTO number FROM event_engine.event_leases AS l
-		WHERE l.receipt = ack_events_as.receipt LIMIT 1;
-	IF NOT FOUND THEN
-		SELECT d.subscription_number INTO number
-			FROM event_engine.deliveries AS d
-			WHERE d.receipt = ack_events_as.receipt LIMIT 1;
-	END IF;
-	own := event_engine.receipt_subscription(caller, receipt, number);
-
-	IF ids IS NULL AND (own.options -> 'processing_log')::boolean IS NOT TRUE
-	THEN
-		WITH lease AS (
-			DELETE FROM event_engine.event_leases AS l
-				WHERE l.receipt = ack_events_as.receipt
-				RETURNING cardinality(l.seqs) AS n
-		), delivery AS (
-			DELETE FROM event_engine.deliveries AS d
-				WHERE d.receipt = ack_events_as.receipt
-				RETURNING 1 AS n
-		)
-		SELECT sum(x.n) INTO n
-			FROM (SELECT l.n FROM lease AS l
-				UNION ALL SELECT d.n FROM delivery AS d) AS x;
-		IF n IS NULL THEN
-			-- somebody was faster: raises
-			PERFORM event_engine.receipt_subscription(caller, receipt, NULL);
-		END IF;
-	ELSE
-		PERFORM event_engine.lock_receipt(caller, receipt);
-		WITH taken AS MATERIALIZED (
-			SELECT t.* FROM event_engine.take_leased(receipt, ids) AS t
-		), logged AS (
-			INSERT INTO event_engine.event_processing_log AS p (subscriber, id,
-					pattern, outcome, attempt, started_at, finished_at)
-				SELECT own.subscriber, (t.event).id, (t.event).pattern,
-					'delivered', t.attempts, t.leased_at, clock_timestamp()
-				FROM taken AS t
-				WHERE (own.options -> 'processing_log')::boolean
-		)
-		SELECT count(*) INTO n FROM taken AS t;
-	END IF;
+	WITH taken AS MATERIALIZED (
+		SELECT t.* FROM event_engine.take_leased(receipt, ids) AS t
+	), logged AS (
+		INSERT INTO event_engine.event_processing_log AS p (subscriber, id,
+				pattern, outcome, attempt, started_at, finished_at)
+			SELECT own.subscriber, (t.event).id, (t.event).pattern,
+				'delivered', t.attempts, t.leased_at, clock_timestamp()
+			FROM taken AS t
+			WHERE (own.options -> 'processing_log')::boolean
+	)
+	SELECT count(*) INTO n FROM taken AS t;
 	IF n > 0 THEN
 		INSERT INTO event_engine.delivery_counts AS c
 			VALUES (own.number, n, 0, 0);
@@ -526,7 +419,7 @@ COMMENT ON FUNCTION event_engine.ack_events_as(oid, uuid, uuid[]) IS
 CREATE FUNCTION event_engine.ack_events(receipt uuid, ids uuid[] DEFAULT NULL)
 	RETURNS integer
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
-	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+	AS 'MODULE_PATHNAME', 'ee_sql_ack_events';
 COMMENT ON FUNCTION event_engine.ack_events(uuid, uuid[]) IS
 	'Acknowledges events received under a receipt; returns how many.';
 
@@ -576,6 +469,7 @@ BEGIN
 		INTO n, n_dead, buried, counts
 		FROM taken AS t;
 	PERFORM event_engine.bury_events(own, buried, counts, message, NULL);
+	PERFORM event_engine.wake_clients(own.number);
 	IF n > 0 THEN
 		INSERT INTO event_engine.delivery_counts AS c
 			VALUES (own.number, 0, n, n_dead);
@@ -613,13 +507,15 @@ CREATE FUNCTION event_engine.extend_events_as(caller oid, receipt uuid,
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	until CONSTANT timestamptz := clock_timestamp() + visibility_timeout;
+	own event_engine.subscriptions;
 BEGIN
 	PERFORM event_engine.check_visibility_timeout(visibility_timeout, false);
-	PERFORM event_engine.lock_receipt(caller, receipt);
+	own := event_engine.lock_receipt(caller, receipt);
 	UPDATE event_engine.event_leases AS l SET expires_at = until
 		WHERE l.receipt = extend_events_as.receipt;
 	UPDATE event_engine.deliveries AS d SET next_attempt_at = until
 		WHERE d.receipt = extend_events_as.receipt;
+	PERFORM event_engine.wake_clients(own.number);
 	RETURN until;
 END
 $$;
@@ -640,7 +536,6 @@ COMMENT ON FUNCTION event_engine.extend_events(uuid, interval) IS
 	'Gives a client more time for the events of a receipt; returns until when.';
 
 REVOKE ALL ON FUNCTION
-	event_engine.receive_events_as(oid, text, integer, interval),
 	event_engine.ack_events_as(oid, uuid, uuid[]),
 	event_engine.nack_events_as(oid, uuid, interval, text, uuid[]),
 	event_engine.extend_events_as(oid, uuid, interval)

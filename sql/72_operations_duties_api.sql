@@ -16,7 +16,8 @@
  *	operator	defines events, does the upkeep, decides on dead letters
  */
 CREATE VIEW event_engine.duties AS
-	SELECT d.duty, 'EXECUTE' AS privilege, 'FUNCTION' AS kind,
+	SELECT d.duty, 'EXECUTE' AS privilege,
+		CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END AS kind,
 		p.oid::regprocedure::text AS object, p.oid, p.proacl AS acl
 	FROM (VALUES
 		('publisher', '{publish_event,publish_events,validate_event,
@@ -24,8 +25,8 @@ CREATE VIEW event_engine.duties AS
 			stop_capturing,query_event}'::text[]),
 		('subscriber', '{subscribe,find_handler,update_subscription,
 			unsubscribe,pause_subscription,resume_subscription,
-			seek_subscription,receive_events,ack_events,nack_events,
-			extend_events,process_batch,redrive_dead_letters,
+			seek_subscription,receive_events,await_events,ack_events,
+			nack_events,extend_events,process_batch,redrive_dead_letters,
 			discard_dead_letters,event_envelope,pattern_subscribers,
 			get_event_definition,list_event_definitions}'),
 		('reader', '{get_event,list_events,trace_events,event_counts,

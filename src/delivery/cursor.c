@@ -75,6 +75,17 @@ ee_cursor_lock_lane(int32 number, int32 lane)
 		LOCKACQUIRE_NOT_AVAIL;
 }
 
+bool
+ee_cursor_is_locked(int32 number, int32 lane)
+{
+	LOCKTAG		tag;
+	int			n;
+
+	subscription_tag(&tag, number, LOCK_LANES + ee_lane_local(lane));
+	(void) GetLockConflicts(&tag, ExclusiveLock, &n);
+	return n > 0;
+}
+
 void
 ee_cursor_lock_all(int32 number)
 {

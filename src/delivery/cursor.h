@@ -25,6 +25,9 @@ typedef struct EeCursor
  */
 extern bool ee_cursor_lock_lane(int32 number, int32 lane);
 
+/* Does another backend hold that lock?  Asked without taking it. */
+extern bool ee_cursor_is_locked(int32 number, int32 lane);
+
 /* Nobody moves any cursor of the subscription; waits for those who do. */
 extern void ee_cursor_lock_all(int32 number);
 

@@ -1,101 +1,67 @@
 /*
  * pull.c
- *	  Read the log for a pulling client.
+ *	  Hand events to a pulling client, and take its acknowledgement.
  *
- * The cursor moves in the client's transaction: it commits together with the
- * lease that receive_events() writes, or both are undone.  Whoever reads holds
- * the subscription's lock until its transaction ends; others get nothing from
- * the log meanwhile, and wait for nothing.
+ * All that is known of a client is in tables, nothing in its session.  What
+ * comes fresh from the log is leased by one row of event_leases, whatever the
+ * number of events; what was handed out before is found by receive_again().
+ * Errors of receipts are raised in SQL, where all that settle them share it.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-#include "delivery/cursor.h"
-#include "delivery/handler.h"
-#include "delivery/lane.h"
-#include "delivery/retry.h"
-#include "delivery/round.h"
+#include "delivery/pull.h"
+#include "ground/envelope.h"
 #include "ground/errors.h"
+#include "ground/extension.h"
 #include "ground/identity.h"
+#include "ground/insert.h"
 #include "ground/plan.h"
+#include "ground/shared.h"
 #include "routing/routing_cache.h"
 
-/*
- * A cursor that passed only events that nobody wanted is worth storing once
- * it has come so far.
- */
-#define MOVE_WORTH	1000
+#define MAX_EVENTS			100000
+#define MAX_VISIBILITY_DAYS	7
+#define LEASE_NATTS			9
 
-/* What is known of reading when a filter raises an error. */
-typedef struct Reading
-{
-	ReturnSetInfo *result;
-	int			max;			/* events to be given */
-	int			limit;			/* events to be given or put off */
-	int			given;
-	int			passed;			/* given or put off */
-} Reading;
+/* Columns of received_event: these, then those of an event up to its seq. */
+#define RECEIVED_RECEIPT	0
+#define RECEIVED_ATTEMPTS	1
+#define RECEIVED_EVENT		2
+#define RECEIVED_NATTS		(RECEIVED_EVENT + EE_EVENT_SEQ)
 
-static EeSubscription *load_by_number(int32 number);
-static bool read_guarded(EeDelivery *delivery, Reading *reading);
-static bool bury_unmatched(EeDelivery *delivery, const ErrorData *error);
-static bool read_events(EeDelivery *delivery, Reading *reading);
-static bool put_off(EeDelivery *delivery, TupleTableSlot *slot,
-					MemoryContext context);
-static bool add_counts(int32 number, EeCursor *cursor);
+static void check_visibility_timeout(Interval *given, bool positive);
+static bool something_is_due(int32 number, TimestampTz at);
+static void receive_again(EeReceipt *receipt, int32 number, TimestampTz at,
+						  TimestampTz until);
+static void put_again(const EeReceipt *receipt);
+static void lease(const EeReceipt *receipt, int32 number, TimestampTz at,
+				  TimestampTz until);
+static EeSubscription *settled_at_once(Datum receipt);
+static int	acknowledge(Datum receipt, int32 number);
 
-PG_FUNCTION_INFO_V1(ee_sql_read_log);
+PG_FUNCTION_INFO_V1(ee_sql_receive_events);
+PG_FUNCTION_INFO_V1(ee_sql_check_visibility_timeout);
+PG_FUNCTION_INFO_V1(ee_sql_ack_events);
+PG_FUNCTION_INFO_V1(ee_sql_wake_clients);
 
-/*
- * read_log(number integer, max_events integer) RETURNS SETOF event: take the
- * next events of a subscription and move its cursor behind them, in this
- * transaction.  Gives nothing while somebody else has the subscription.  What
- * is not due yet is written to deliveries instead.
- */
-Datum
-ee_sql_read_log(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int32		number = PG_GETARG_INT32(0);
-	int			max = PG_GETARG_INT32(1);
-	int32		lane = ee_lane_number(0, 0, EE_PRIORITY_NORMAL);
-	EeDelivery *delivery;
-	Reading		reading;
-	EeCursor   *cursor;
-	bool		moved;
+/* ------------------------------------------------------------ subscriptions */
 
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("events can be received only in a transaction of isolation level READ COMMITTED")));
-	if (max < 1 || !ee_cursor_lock_lane(number, lane))
-		return (Datum) 0;
-	/* whoever had the lock before may have removed the subscription */
-	AcceptInvalidationMessages();
-	delivery = ee_round_delivery(load_by_number(number), lane, 0,
-								 CurrentMemoryContext);
-	ee_round_expand(delivery);
-	reading.result = result;
-	reading.max = max;
-	moved = read_guarded(delivery, &reading);
-	cursor = ee_cursor_copy(delivery->cursor);
-	moved |= add_counts(number, cursor);
-	if (moved)
-		ee_cursor_store(number, lane, cursor);
-	MemoryContextDelete(delivery->context);
-	return (Datum) 0;
-}
-
-static EeSubscription *
-load_by_number(int32 number)
+EeSubscription *
+ee_pull_by_number(int32 number, bool missing_ok)
 {
 	ListCell   *lc;
 
@@ -106,189 +72,372 @@ load_by_number(int32 number)
 		if (subscription->number == number)
 			return subscription;
 	}
+	if (missing_ok)
+		return NULL;
 	ereport(ERROR,
 			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
 			 errmsg("subscription number %d does not exist", number)));
 }
 
-/*
- * Read in a subtransaction where a filter may raise an error.  Then those
- * before the event that is to blame are given first; when it is the next it
- * becomes a dead letter, and the others go on.
- */
-static bool
-read_guarded(EeDelivery *delivery, Reading *reading)
+EeSubscription *
+ee_pull_subscription(text *subscriber)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool moved = false;
-	volatile bool done = false;
+	static const char *const kinds[] = {"handler", "pull", "notify"};
+	char	   *name = subscriber ? text_to_cstring(subscriber) : NULL;
+	EeSubscription *found = NULL;
+	ListCell   *lc;
 
-	reading->limit = INT_MAX;
-	while (!done)
+	AcceptInvalidationMessages();
+	foreach(lc, ee_routing_cache_all())
 	{
-		reading->given = reading->passed = 0;
-		if (!ee_match_needs_content(delivery->subscription->matcher))
-			return read_events(delivery, reading);
+		EeSubscription *subscription = lfirst(lc);
 
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(caller);
-		PG_TRY();
-		{
-			moved |= read_events(delivery, reading);
-			ReleaseCurrentSubTransaction();
-			done = true;
-		}
-		PG_CATCH();
-		{
-			ErrorData  *error;
-
-			MemoryContextSwitchTo(caller);
-			error = CopyErrorData();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(caller);
-			CurrentResourceOwner = owner;
-			if (!delivery->matching ||
-				error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-				ReThrowError(error);
-			tuplestore_clear(reading->result->setResult);
-			delivery->cursor = NULL;
-			if (reading->passed > 0)
-				reading->limit = reading->passed;
-			else
-				moved |= bury_unmatched(delivery, error);
-		}
-		PG_END_TRY();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
+		if (name != NULL && strcmp(subscription->subscriber, name) == 0)
+			found = subscription;
 	}
-	return moved;
+	if (found == NULL)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
+				 errmsg("unknown subscription \"%s\"", name ? name : "")));
+	if (!has_privs_of_role(GetUserId(), found->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of subscription \"%s\"", name),
+				 errdetail("It belongs to role %s.",
+						   quote_identifier(GetUserNameFromId(found->owner,
+															  true)))));
+	if (found->kind != EE_SUBSCRIPTION_PULL)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_SUBSCRIPTION_KIND),
+				 errmsg("subscription \"%s\" is not pulled", name),
+				 errdetail("It is of kind %s, which the workers deliver to.",
+						   kinds[found->kind]),
+				 errhint("To pull, subscribe under another name without handler and channel.")));
+	return found;
 }
 
-/* The event looked at last; false when another one is next by now. */
-static bool
-bury_unmatched(EeDelivery *delivery, const ErrorData *error)
-{
-	EeBatch    *batch;
-	TupleTableSlot *slot;
-	Datum		event = (Datum) 0;
+/* ----------------------------------------------------------------- receive */
 
-	delivery->forced = delivery->examining;
-	batch = ee_batch_begin(delivery);
-	slot = ee_batch_next(batch);
-	if (slot != NULL && delivery->examining == delivery->forced)
-		event = ee_handler_event_datum(slot);
-	delivery->forced = 0;
-	ee_batch_end(batch);
-	if (event == (Datum) 0)
-		return false;
-	ee_retry_unmatched(delivery, batch->next, event, error);
-	ee_cursor_store(delivery->subscription->number, delivery->lane,
-					batch->next);
-	delivery->cursor = NULL;
-	return true;
+/*
+ * receive_events(subscriber text, max_events integer,
+ * visibility_timeout interval) RETURNS SETOF received_event: first what was
+ * handed out before and is due again, then the next events of the log.
+ */
+Datum
+ee_sql_receive_events(PG_FUNCTION_ARGS)
+{
+	EeSubscription *subscription;
+	EeReceipt	receipt;
+	TimestampTz at = GetCurrentTimestamp();
+	TimestampTz until;
+	int32		number;
+
+	PreventCommandIfReadOnly("receive_events()");
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	subscription = ee_pull_subscription(PG_ARGISNULL(0) ? NULL :
+										PG_GETARG_TEXT_PP(0));
+	if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 1 ||
+		PG_GETARG_INT32(1) > MAX_EVENTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_events must be from 1 to %d", MAX_EVENTS)));
+	check_visibility_timeout(PG_ARGISNULL(2) ? NULL : PG_GETARG_INTERVAL_P(2),
+							 true);
+	if (subscription->status != EE_SUBSCRIPTION_ACTIVE)
+		return (Datum) 0;
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("events can be received only in a transaction of isolation level READ COMMITTED")));
+
+	number = subscription->number;
+	until = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+													TimestampTzGetDatum(at),
+													PG_GETARG_DATUM(2)));
+	memset(&receipt, 0, sizeof(receipt));
+	receipt.id = *DatumGetUUIDP(OidFunctionCall0(F_GEN_RANDOM_UUID));
+	receipt.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	receipt.max = PG_GETARG_INT32(1);
+	if (something_is_due(number, at))
+		receive_again(&receipt, number, at, until);
+	if (receipt.n < receipt.max)
+		ee_pull_log(&receipt, number);
+	if (receipt.n > receipt.n_again)
+		lease(&receipt, number, at, until);
+	return (Datum) 0;
 }
 
 /*
- * Events go into the result, or are put off; the delivery's cursor is behind
- * them then.  Goes on until there is something to give or nothing left, as a
- * client that gets nothing will pause.  True when the cursor is worth storing.
+ * check_visibility_timeout(given interval, positive boolean): raises what is
+ * wrong with it.
  */
-static bool
-read_events(EeDelivery *delivery, Reading *reading)
+Datum
+ee_sql_check_visibility_timeout(PG_FUNCTION_ARGS)
 {
-	MemoryContext per_event = AllocSetContextCreate(CurrentMemoryContext,
-													"event_engine event",
-													ALLOCSET_DEFAULT_SIZES);
-	bool		moved = false;
-	bool		more = true;
+	check_visibility_timeout(PG_ARGISNULL(0) ? NULL : PG_GETARG_INTERVAL_P(0),
+							 PG_GETARG_BOOL(1));
+	PG_RETURN_VOID();
+}
 
-	while (more)
-	{
-		EeBatch    *batch = ee_batch_begin(delivery);
-		int64		low = batch->next->at.low.seq;
-		TupleTableSlot *slot;
+static void
+check_visibility_timeout(Interval *given, bool positive)
+{
+	Interval	none = {0};
+	Interval	most = {.day = MAX_VISIBILITY_DAYS};
 
-		while (reading->given < reading->max &&
-			   reading->passed < reading->limit &&
-			   (slot = ee_batch_next(batch)) != NULL)
-		{
-			if (!put_off(delivery, slot, per_event))
-			{
-				slot_getallattrs(slot);
-				tuplestore_putvalues(reading->result->setResult,
-									 reading->result->setDesc,
-									 slot->tts_values, slot->tts_isnull);
-				reading->given++;
-			}
-			reading->passed++;
-		}
-		ee_batch_end(batch);
-		moved = moved || batch->examined > 0 || !batch->fresh ||
-			batch->next->at.low.seq - low >= MOVE_WORTH;
-		more = reading->given < reading->max &&
-			reading->passed < reading->limit &&
-			!ee_batch_reached_end(batch) &&
-			(reading->given == 0 || batch->exhausted);
-		ee_batch_committed(delivery, batch->next);
-	}
-	MemoryContextDelete(per_event);
-	return moved;
+	if (given != NULL &&
+		DatumGetInt32(DirectFunctionCall2(interval_cmp,
+										  IntervalPGetDatum(given),
+										  IntervalPGetDatum(&none))) >=
+		(positive ? 1 : 0) &&
+		DatumGetInt32(DirectFunctionCall2(interval_cmp,
+										  IntervalPGetDatum(given),
+										  IntervalPGetDatum(&most))) <= 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid visibility_timeout"),
+			 errdetail("It must be %s and not above %d days, and is %s.",
+					   positive ? "positive" : "not negative",
+					   MAX_VISIBILITY_DAYS,
+					   given == NULL ? "null" :
+					   DatumGetCString(DirectFunctionCall1(interval_out,
+														   IntervalPGetDatum(given))))));
 }
 
 static bool
-put_off(EeDelivery *delivery, TupleTableSlot *slot, MemoryContext context)
+something_is_due(int32 number, TimestampTz at)
 {
-	bool		isnull;
-	Datum		deliver_at = slot_getattr(slot, EE_EVENT_DELIVER_AT, &isnull);
-	MemoryContext old;
-
-	if (isnull || DatumGetTimestampTz(deliver_at) <= GetCurrentTimestamp())
-		return false;
-	old = MemoryContextSwitchTo(context);
-	ee_retry_delay(delivery, ee_handler_event_datum(slot),
-				   DatumGetInt64(slot_getattr(slot, EE_EVENT_SEQ, &isnull)),
-				   DatumGetTimestampTz(deliver_at));
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(context);
-	return true;
-}
-
-/*
- * Add to the totals what has become of the events read before.  Only whoever
- * has the subscription's lock takes rows away, anybody may add some.
- */
-static bool
-add_counts(int32 number, EeCursor *cursor)
-{
-	static EePlan take =
-		EE_PLAN("WITH taken AS (DELETE FROM event_engine.delivery_counts "
-				"WHERE subscription_number = $1 RETURNING delivered, failed, dead) "
-				"SELECT sum(delivered)::pg_catalog.int8, sum(failed)::pg_catalog.int8, "
-				"sum(dead)::pg_catalog.int8 FROM taken", "int4");
+	static EePlan due =
+		EE_PLAN("SELECT EXISTS (SELECT FROM event_engine.event_leases AS l "
+				"WHERE l.subscription_number = $1 AND l.expires_at <= $2) "
+				"OR EXISTS (SELECT FROM event_engine.deliveries AS d "
+				"WHERE d.subscription_number = $1 AND d.next_attempt_at <= $2)",
+				"int4", "timestamptz");
+	Datum		values[] = {Int32GetDatum(number), TimestampTzGetDatum(at)};
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		value = Int32GetDatum(number);
-	Datum		delivered;
 	bool		isnull;
+	bool		found;
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	ee_plan_execute(&take, &value, NULL, false, 0);
-	delivered = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-							  &isnull);
-	if (!isnull)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		null;
-
-		cursor->delivered += DatumGetInt64(delivered);
-		cursor->failed += DatumGetInt64(SPI_getbinval(tuple, desc, 2, &null));
-		cursor->dead += DatumGetInt64(SPI_getbinval(tuple, desc, 3, &null));
-	}
+	ee_plan_execute(&due, values, NULL, false, 0);
+	found = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+									   SPI_tuptable->tupdesc, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
-	return !isnull;
+	return found;
+}
+
+static void
+receive_again(EeReceipt *receipt, int32 number, TimestampTz at,
+			  TimestampTz until)
+{
+	static EePlan again =
+		EE_PLAN("SELECT r.* FROM event_engine.subscriptions AS s, "
+				"event_engine.receive_again(s, $2, $3, $4, $5, $6) AS r "
+				"WHERE s.number = $1",
+				"int4", "uuid", "int4", "timestamptz", "timestamptz", "text");
+	Datum		values[] = {Int32GetDatum(number), UUIDPGetDatum(&receipt->id),
+		Int32GetDatum(receipt->max), TimestampTzGetDatum(at),
+		TimestampTzGetDatum(until),
+	CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext old;
+	EePlanFrame frame;
+	EeIdentity	saved;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	receipt->n_again = ee_plan_execute(&again, values, NULL, false, 0);
+	old = MemoryContextSwitchTo(caller);
+	receipt->again = palloc(sizeof(HeapTuple) * (receipt->n_again + 1));
+	for (int i = 0; i < receipt->n_again; i++)
+		receipt->again[i] = heap_copytuple(SPI_tuptable->vals[i]);
+	MemoryContextSwitchTo(old);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	put_again(receipt);
+	receipt->n = receipt->n_again;
+}
+
+static void
+put_again(const EeReceipt *receipt)
+{
+	for (int i = 0; i < receipt->n_again; i++)
+		tuplestore_puttuple(receipt->result->setResult, receipt->again[i]);
+}
+
+void
+ee_pull_give(EeReceipt *receipt, TupleTableSlot *slot)
+{
+	Datum		values[RECEIVED_NATTS];
+	bool		nulls[RECEIVED_NATTS];
+	int			n_new = receipt->n - receipt->n_again;
+	TimestampTz created_at;
+
+	slot_getsomeattrs(slot, EE_EVENT_SEQ);
+	values[RECEIVED_RECEIPT] = UUIDPGetDatum(&receipt->id);
+	values[RECEIVED_ATTEMPTS] = Int32GetDatum(1);
+	nulls[RECEIVED_RECEIPT] = nulls[RECEIVED_ATTEMPTS] = false;
+	memcpy(&values[RECEIVED_EVENT], slot->tts_values,
+		   sizeof(Datum) * EE_EVENT_SEQ);
+	memcpy(&nulls[RECEIVED_EVENT], slot->tts_isnull,
+		   sizeof(bool) * EE_EVENT_SEQ);
+	tuplestore_putvalues(receipt->result->setResult,
+						 receipt->result->setDesc, values, nulls);
+
+	if (n_new == receipt->n_allocated)
+	{
+		receipt->n_allocated = Max(receipt->n_allocated * 2, 64);
+		if (receipt->seqs == NULL)
+			receipt->seqs = palloc(sizeof(int64) * receipt->n_allocated);
+		else
+			receipt->seqs = repalloc(receipt->seqs,
+									 sizeof(int64) * receipt->n_allocated);
+	}
+	receipt->seqs[n_new] = DatumGetInt64(slot->tts_values[EE_EVENT_SEQ - 1]);
+	created_at =
+		DatumGetTimestampTz(slot->tts_values[EE_EVENT_CREATED_AT - 1]);
+	if (n_new == 0)
+		receipt->first_at = receipt->last_at = created_at;
+	receipt->first_at = Min(receipt->first_at, created_at);
+	receipt->last_at = Max(receipt->last_at, created_at);
+	receipt->n++;
+}
+
+/* Nothing is given before those that are due again, so n is their number. */
+void
+ee_pull_take_back(EeReceipt *receipt, int n)
+{
+	Assert(n == receipt->n_again);
+	tuplestore_clear(receipt->result->setResult);
+	put_again(receipt);
+	receipt->n = n;
+}
+
+/* One row for all that was read from the log. */
+static void
+lease(const EeReceipt *receipt, int32 number, TimestampTz at,
+	  TimestampTz until)
+{
+	int			n = receipt->n - receipt->n_again;
+	Datum	   *seqs = palloc(sizeof(Datum) * n);
+	Datum		values[LEASE_NATTS];
+	bool		nulls[LEASE_NATTS] = {false};
+
+	for (int i = 0; i < n; i++)
+		seqs[i] = Int64GetDatum(receipt->seqs[i]);
+	values[0] = UUIDPGetDatum(&receipt->id);
+	values[1] = Int32GetDatum(number);
+	values[2] = PointerGetDatum(construct_array(seqs, n, INT8OID,
+												sizeof(int64), FLOAT8PASSBYVAL,
+												TYPALIGN_DOUBLE));
+	values[3] = TimestampTzGetDatum(receipt->first_at);
+	values[4] = TimestampTzGetDatum(receipt->last_at);
+	values[5] = Int32GetDatum(1);
+	values[6] = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
+	values[7] = TimestampTzGetDatum(at);
+	values[8] = TimestampTzGetDatum(until);
+	ee_insert_values(ee_extension_relid(EE_REL_EVENT_LEASES), values, nulls);
+}
+
+/* ------------------------------------------------------------- acknowledge */
+
+/*
+ * ack_events(receipt uuid, ids uuid[]) RETURNS integer.  A receipt that is
+ * acknowledged whole, which nobody wants a log of, takes one statement; all
+ * else, errors too, is the matter of ack_events_as().
+ */
+Datum
+ee_sql_ack_events(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("ack_events()");
+	if (!PG_ARGISNULL(0) && PG_ARGISNULL(1))
+	{
+		EeSubscription *subscription = settled_at_once(PG_GETARG_DATUM(0));
+		int			n = 0;
+
+		if (subscription != NULL)
+			n = acknowledge(PG_GETARG_DATUM(0), subscription->number);
+		if (n > 0)
+			PG_RETURN_INT32(n);
+	}
+	return ee_sql_subscription_call(fcinfo);
+}
+
+/* The subscription of a receipt of which nothing else is to be known. */
+static EeSubscription *
+settled_at_once(Datum receipt)
+{
+	static EePlan find =
+		EE_PLAN("SELECT l.subscription_number FROM event_engine.event_leases AS l "
+				"WHERE l.receipt = $1 "
+				"UNION ALL SELECT d.subscription_number FROM event_engine.deliveries AS d "
+				"WHERE d.receipt = $1 LIMIT 1", "uuid");
+	EeSubscription *subscription = NULL;
+	EePlanFrame frame;
+	EeIdentity	saved;
+	int32		number = 0;
+	bool		isnull;
+	bool		found;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	found = ee_plan_execute(&find, &receipt, NULL, false, 1) > 0;
+	if (found)
+		number = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+											 SPI_tuptable->tupdesc, 1,
+											 &isnull));
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	if (found)
+		subscription = ee_pull_by_number(number, true);
+	if (subscription == NULL || subscription->processing_log ||
+		!has_privs_of_role(GetUserId(), subscription->owner))
+		return NULL;
+	return subscription;
+}
+
+/* 0 when somebody was faster. */
+static int
+acknowledge(Datum receipt, int32 number)
+{
+	static EePlan plan =
+		EE_PLAN("WITH lease AS (DELETE FROM event_engine.event_leases AS l "
+				"WHERE l.receipt = $1 RETURNING pg_catalog.cardinality(l.seqs) AS n), "
+				"delivery AS (DELETE FROM event_engine.deliveries AS d "
+				"WHERE d.receipt = $1 RETURNING 1 AS n), "
+				"total AS (SELECT COALESCE(pg_catalog.sum(x.n), 0)::pg_catalog.int4 AS n "
+				"FROM (SELECT l.n FROM lease AS l "
+				"UNION ALL SELECT d.n FROM delivery AS d) AS x), "
+				"counted AS (INSERT INTO event_engine.delivery_counts AS c "
+				"SELECT $2, t.n, 0, 0 FROM total AS t WHERE t.n > 0) "
+				"SELECT t.n FROM total AS t", "uuid", "int4");
+	Datum		values[] = {receipt, Int32GetDatum(number)};
+	EePlanFrame frame;
+	EeIdentity	saved;
+	bool		isnull;
+	int			n;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&plan, values, NULL, false, 0);
+	n = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+									SPI_tuptable->tupdesc, 1, &isnull));
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return n;
+}
+
+/*
+ * wake_clients(number integer): whoever waits for events of the subscription
+ * looks again once this transaction has committed.
+ */
+Datum
+ee_sql_wake_clients(PG_FUNCTION_ARGS)
+{
+	ee_shared_note_subscription(PG_GETARG_INT32(0));
+	PG_RETURN_VOID();
 }

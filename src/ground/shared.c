@@ -120,6 +120,7 @@ startup_shmem(void)
 				pg_atomic_init_u64(&db->prepared.words[w], 0);
 			}
 		}
+		ee_shared_waiters_init();
 		for (int i = 0; i < ee_shared->n_workers; i++)
 		{
 			EeWorkerSlot *worker = &ee_shared->workers[i];
@@ -259,6 +260,16 @@ ee_shared_note_published(const char *pattern, int len)
 	pending_published = true;
 }
 
+/* Something of the subscription may be due: clients that wait are to look. */
+void
+ee_shared_note_subscription(int32 number)
+{
+	if (ee_shared == NULL)
+		return;
+	ee_shared_subscription_add(&pending_patterns, number);
+	pending_published = true;
+}
+
 void
 ee_shared_note_changed(void)
 {
@@ -368,6 +379,7 @@ tell_published(void)
 		if (wanted && worker != ee_shared_own_worker)
 			ee_shared_set_latch(pg_atomic_read_u32(&worker->procno));
 	}
+	ee_shared_waiters_wake(&pending_patterns);
 
 	if (db != NULL)
 	{
@@ -424,6 +436,7 @@ tell_changed(void)
 			ee_shared_set_latch(pg_atomic_read_u32(&worker->procno));
 		}
 	}
+	ee_shared_waiters_wake(NULL);
 	pg_memory_barrier();
 	if (db != NULL)
 	{

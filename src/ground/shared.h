@@ -31,6 +31,7 @@ typedef struct EeSharedPatternSet
 
 #define EE_MAX_DATABASES	128
 #define EE_MAX_HOLDS		16
+#define EE_MAX_WAITERS		128
 
 /* Successors: FREE -> STARTING -> RUNNING -> FREE, or STARTING -> FREE. */
 typedef enum EeSlotState
@@ -83,6 +84,14 @@ typedef struct EeWorkerSlot
 	pg_atomic_uint64 busy_since;	/* TimestampTz, 0: idle */
 } EeWorkerSlot;
 
+/* A client that waits for events.  Locking as above. */
+typedef struct EeWaiterSlot
+{
+	pg_atomic_uint32 dbid;		/* InvalidOid: free; read without lock */
+	pg_atomic_uint32 procno;
+	EeSharedPatternSet interest;	/* written by the client */
+} EeWaiterSlot;
+
 typedef struct EeShared EeShared;
 
 #define EE_NO_PROC	PG_UINT32_MAX
@@ -126,6 +135,7 @@ ee_shared_pattern_overlap(const EePatternSet *a, const EePatternSet *b)
 
 /* Called in a transaction; take effect when it commits. */
 extern void ee_shared_note_published(const char *pattern, int len);
+extern void ee_shared_note_subscription(int32 number);
 extern void ee_shared_note_changed(void);
 
 /* Called after COMMIT PREPARED, of a transaction that may be any of them. */
@@ -153,6 +163,17 @@ extern bool ee_shared_executor_exists(Oid dbid, Oid roleid);
 extern bool ee_shared_executor_runs(Oid dbid, Oid roleid);
 extern bool ee_shared_executor_retire(void);
 extern void ee_shared_executor_nudge(Oid dbid, Oid roleid);
+
+/*
+ * A client that waits for events: announce what it wants, then look at the
+ * log, then wait for the latch.  False: no slot is free, and it has to poll.
+ */
+extern bool ee_shared_waiter_attach(void);
+extern void ee_shared_waiter_store(const EePatternSet *set);
+extern void ee_shared_waiter_detach(void);
+
+/* A subscription as a bit among the patterns. */
+extern void ee_shared_subscription_add(EePatternSet *set, int32 number);
 
 /* Keep workers out of a database, for DROP DATABASE and its kin. */
 extern void ee_shared_hold_database(Oid dbid);

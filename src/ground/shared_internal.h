@@ -28,6 +28,8 @@ struct EeShared
 	pg_atomic_uint32 launcher_request;	/* set by anybody, taken by launcher */
 	EeHold		holds[EE_MAX_HOLDS];	/* lock */
 	EeDatabaseSlot databases[EE_MAX_DATABASES]; /* lock, see shared.h */
+	pg_atomic_uint32 waiters_end;	/* behind the last in use; written under lock */
+	EeWaiterSlot waiters[EE_MAX_WAITERS];	/* lock, see shared.h */
 	int			n_workers;		/* written once, at start */
 	EeWorkerSlot workers[FLEXIBLE_ARRAY_MEMBER];	/* lock, see shared.h */
 };
@@ -49,6 +51,8 @@ extern EeDatabaseSlot *ee_shared_own_database;
 extern EeWorkerSlot *ee_shared_own_worker;
 
 extern void ee_shared_set_latch(uint32 procno);
+extern void ee_shared_waiters_init(void);
+extern void ee_shared_waiters_wake(const EePatternSet *news);
 extern EeDatabaseSlot *ee_shared_find_database(Oid dbid);
 extern EeDatabaseSlot *ee_shared_claim_database(Oid dbid);
 extern void ee_shared_clear_patterns(EeSharedPatternSet *set);

@@ -13,7 +13,8 @@ ee_waits_event(EeWait wait)
 		"EventEngineLauncher",
 		"EventEngineRouter",
 		"EventEngineExecutor",
-		"EventEngineHold"
+		"EventEngineHold",
+		"EventEngineReceive"
 	};
 	static uint32 events[EE_N_WAITS];
 

@@ -17,6 +17,7 @@ typedef enum EeWait
 	EE_WAIT_ROUTER,
 	EE_WAIT_EXECUTOR,
 	EE_WAIT_HOLD,
+	EE_WAIT_AWAIT,
 	EE_N_WAITS
 } EeWait;
 

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "utils/uuid.h"
 
@@ -54,5 +55,8 @@ typedef struct EeSubscription
  * number, in CurrentMemoryContext.  Reads with the active snapshot.
  */
 extern List *ee_subscription_load_all(Oid owner);
+
+/* The face of functions that are written in SQL; see subscription_api.c. */
+extern PGDLLEXPORT Datum ee_sql_subscription_call(PG_FUNCTION_ARGS);
 
 #endif							/* EE_SUBSCRIPTION_H */

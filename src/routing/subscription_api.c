@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -26,6 +27,7 @@
 #include "ground/compat.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
+#include "routing/subscription.h"
 
 static FmgrInfo *definer_function(FmgrInfo *face);
 static Oid	handler_by_name(const char *name);
@@ -47,6 +49,9 @@ ee_sql_subscription_call(PG_FUNCTION_ARGS)
 	Datum		result;
 	int			i;
 
+	if (XactReadOnly)
+		PreventCommandIfReadOnly(psprintf("%s()",
+										  get_func_name(fcinfo->flinfo->fn_oid)));
 	if (definer == NULL)
 	{
 		definer = definer_function(fcinfo->flinfo);

@@ -196,6 +196,59 @@ SELECT event_engine.run_maintenance();
 SELECT pg_relation_size('event_engine.event_leases') <= 8192 AS short;
 SELECT event_engine.ack_events(pg_temp.receipt('kept'));
 
+-- several receipts at once: all of them, or none
+SELECT pg_temp.publish(90, 93);
+SELECT pg_temp.receive('many', 2);
+SELECT pg_temp.receive('more', 2);
+SELECT sum(event_engine.ack_events(r))
+	FROM unnest(ARRAY[pg_temp.receipt('many'), pg_temp.receipt('kept')]) AS r;
+SELECT sum(event_engine.ack_events(r))
+	FROM unnest(ARRAY[pg_temp.receipt('many'), pg_temp.receipt('more')]) AS r;
+SELECT * FROM pg_temp.state;
+
+-- is there something?
+CALL event_engine.await_events('client', '0');
+CALL event_engine.await_events('client', '10 ms');
+SELECT pg_temp.publish(100, 100);
+CALL event_engine.await_events('client');
+SELECT pg_temp.receive('awaited');
+CALL event_engine.await_events('client', '0');
+-- what is handed back, and what runs out of time while we wait
+SELECT event_engine.extend_events(pg_temp.receipt('awaited'), '50 ms') IS NOT NULL;
+CALL event_engine.await_events('client', '1 min');
+SELECT pg_temp.receive('awaited again');
+SELECT event_engine.ack_events(pg_temp.receipt('awaited again'));
+-- not while it is paused
+SELECT pg_temp.publish(101, 101);
+SELECT event_engine.pause_subscription('client');
+CALL event_engine.await_events('client', '10 ms');
+SELECT event_engine.resume_subscription('client');
+-- in a procedure too, if that is not in a transaction itself
+DO $$
+DECLARE
+	available boolean;
+BEGIN
+	CALL event_engine.await_events('client', '1 min', available);
+	RAISE INFO 'available: %', available;
+END
+$$;
+SELECT pg_temp.receive('in a procedure');
+SELECT event_engine.ack_events(pg_temp.receipt('in a procedure'));
+BEGIN;
+CALL event_engine.await_events('client', '0');
+ROLLBACK;
+CALL event_engine.await_events('nobody');
+CALL event_engine.await_events(NULL);
+CALL event_engine.await_events('client', '-1 s');
+CALL event_engine.await_events('client', '25 h');
+CALL event_engine.await_events('client', NULL);
+BEGIN READ ONLY;
+SELECT * FROM event_engine.receive_events('client');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT event_engine.extend_events(pg_temp.receipt('s'), '1 s');
+ROLLBACK;
+
 -- what cannot be
 SELECT * FROM event_engine.receive_events('nobody');
 SELECT * FROM event_engine.receive_events(NULL);
@@ -206,6 +259,7 @@ SELECT * FROM event_engine.receive_events('client', 1, '8 days');
 SELECT * FROM event_engine.receive_events('client', 1, NULL);
 SELECT event_engine.subscribe('bell', ARRAY['pull.test'], channel => 'bell') IS NOT NULL;
 SELECT * FROM event_engine.receive_events('bell');
+CALL event_engine.await_events('bell');
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM event_engine.receive_events('client');
 ROLLBACK;
@@ -231,7 +285,8 @@ SELECT pg_temp.receive('other', 2, 'owned');
 SELECT event_engine.ack_events(pg_temp.receipt('owner'));
 SELECT event_engine.nack_events(pg_temp.receipt('owner'));
 SELECT event_engine.extend_events(pg_temp.receipt('owner'), '1 min');
-SELECT * FROM event_engine.receive_events_as(0, 'owned', 1, '1 min');
+SELECT * FROM event_engine.receive_events('owned', 1, '1 min');
+CALL event_engine.await_events('owned', '0');
 SELECT event_engine.ack_events_as(0, pg_temp.receipt('owner'), NULL);
 SET ROLE regress_pull_member;
 SELECT event_engine.ack_events(pg_temp.receipt('owner'));

@@ -73,7 +73,7 @@ SELECT * FROM event_engine.subscription_list;
 SELECT event_engine.health();
 SELECT nextval('event_engine.event_seq');
 SELECT event_engine.wake_workers();
-SELECT event_engine.read_log(1, 1);
+SELECT event_engine.lock_receipt(0, NULL);
 CALL event_engine.grant_duty('operator', 'regress_nobody');
 CREATE FUNCTION pg_temp.takes(e event_engine.event) RETURNS uuid LANGUAGE sql AS 'SELECT e.id';
 DROP FUNCTION pg_temp.takes(event_engine.event);

@@ -23,6 +23,7 @@ CREATE TABLE seen (i int PRIMARY KEY);
 CREATE FUNCTION see(e event_engine.event) RETURNS void LANGUAGE sql AS
 	$$ INSERT INTO public.seen VALUES ((e.payload ->> 'i')::int) $$;
 SELECT event_engine.subscribe('standby', '{standby.event}', 'see');
+SELECT event_engine.subscribe('pulled', '{standby.event}');
 SQL
 publish($primary, 1, 100);
 wait_until($primary, 'shop', 'SELECT count(*) = 100 FROM seen', 'delivered on the primary');
@@ -33,6 +34,10 @@ $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 publish($primary, 101, 200);
 wait_until($primary, 'shop', 'SELECT count(*) = 200 FROM seen', 'delivered while it is followed');
+
+my $receipt = $primary->safe_psql('shop', <<'SQL');
+SELECT DISTINCT receipt FROM event_engine.receive_events('pulled', 3, '1 day')
+SQL
 
 # what the primary has not delivered: a backlog, a late transaction, a prepared one
 $primary->append_conf('postgresql.conf', 'event_engine.delivery_enabled = off');
@@ -59,6 +64,14 @@ like($error, qr/cannot execute publish_event\(\) in a read-only transaction|reco
 (undef, undef, $error) = $standby->psql('shop', 'SELECT event_engine.process_batch()');
 like($error, qr/read-only|recovery/, 'nor delivered');
 
+for my $call ("SELECT event_engine.receive_events('pulled')", "CALL event_engine.await_events('pulled')",
+	"SELECT event_engine.ack_events('$receipt')", "SELECT event_engine.nack_events('$receipt')",
+	"SELECT event_engine.extend_events('$receipt', '1 s')")
+{
+	(undef, undef, $error) = $standby->psql('shop', $call);
+	like($error, qr/cannot execute \w+\(\) in a read-only transaction/, "nor pulled: $call");
+}
+
 my $seen_before = $primary->safe_psql('shop', 'SELECT count(*) FROM seen');
 $primary->stop('immediate');
 $standby->append_conf('postgresql.conf', 'event_engine.delivery_enabled = on');
@@ -67,6 +80,7 @@ $standby->promote;
 wait_until($standby, 'shop', "SELECT count(*) = $seen_before + 1000 FROM seen", 'after the promotion the backlog is delivered');
 publish($standby, 1301, 1400);
 wait_until($standby, 'shop', 'SELECT count(*) = 100 FROM seen WHERE i BETWEEN 1301 AND 1400', 'and what is published now');
+is($standby->safe_psql('shop', "SELECT event_engine.ack_events('$receipt')"), '3', 'a receipt of the primary is good on what was its standby');
 $standby->safe_psql('shop', "COMMIT PREPARED 'both'");
 $standby->safe_psql('shop', "ROLLBACK PREPARED 'never'");
 wait_until($standby, 'shop', 'SELECT count(*) = 10 FROM seen WHERE i BETWEEN 201 AND 210', 'and what was prepared before');

@@ -1,0 +1,255 @@
+/*
+ * pull_log.c
+ *	  Read the log for a pulling client.
+ *
+ * The cursor moves in the client's transaction: it commits together with the
+ * lease of what was read, or both are undone.  Whoever reads holds the
+ * subscription's lock until its transaction ends; others get nothing from
+ * the log meanwhile, and wait for nothing.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "delivery/cursor.h"
+#include "delivery/handler.h"
+#include "delivery/pull.h"
+#include "delivery/retry.h"
+#include "delivery/round.h"
+#include "ground/errors.h"
+#include "ground/identity.h"
+#include "ground/plan.h"
+
+/*
+ * A cursor that passed only events that nobody wanted is worth storing once
+ * it has come so far.
+ */
+#define MOVE_WORTH	1000
+
+/* What is known of reading when a filter raises an error. */
+typedef struct Reading
+{
+	EeReceipt  *receipt;
+	int			n_before;		/* events under the receipt before */
+	int			limit;			/* events to be given or put off */
+	int			passed;			/* given or put off */
+} Reading;
+
+static bool read_guarded(EeDelivery *delivery, Reading *reading);
+static bool bury_unmatched(EeDelivery *delivery, const ErrorData *error);
+static bool read_events(EeDelivery *delivery, Reading *reading);
+static bool put_off(EeDelivery *delivery, TupleTableSlot *slot,
+					MemoryContext context);
+static bool add_counts(int32 number, EeCursor *cursor);
+
+/*
+ * Take the next events of a subscription, until max are under the receipt,
+ * and move its cursor behind them.  Gives nothing while somebody else has
+ * the subscription.  What is not due yet is written to deliveries instead.
+ */
+void
+ee_pull_log(EeReceipt *receipt, int32 number)
+{
+	EeDelivery *delivery;
+	Reading		reading;
+	EeCursor   *cursor;
+	bool		moved;
+
+	if (!ee_cursor_lock_lane(number, EE_PULL_LANE))
+		return;
+	/* whoever had the lock before may have removed the subscription */
+	AcceptInvalidationMessages();
+	delivery = ee_round_delivery(ee_pull_by_number(number, false),
+								 EE_PULL_LANE, 0, CurrentMemoryContext);
+	ee_round_expand(delivery);
+	reading.receipt = receipt;
+	moved = read_guarded(delivery, &reading);
+	cursor = ee_cursor_copy(delivery->cursor);
+	moved |= add_counts(number, cursor);
+	if (moved)
+		ee_cursor_store(number, EE_PULL_LANE, cursor);
+	MemoryContextDelete(delivery->context);
+}
+
+/*
+ * Read in a subtransaction where a filter may raise an error.  Then those
+ * before the event that is to blame are given first; when it is the next it
+ * becomes a dead letter, and the others go on.
+ */
+static bool
+read_guarded(EeDelivery *delivery, Reading *reading)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool moved = false;
+	volatile bool done = false;
+
+	reading->limit = INT_MAX;
+	reading->n_before = reading->receipt->n;
+	while (!done)
+	{
+		reading->passed = 0;
+		if (!ee_match_needs_content(delivery->subscription->matcher))
+			return read_events(delivery, reading);
+
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(caller);
+		PG_TRY();
+		{
+			moved |= read_events(delivery, reading);
+			ReleaseCurrentSubTransaction();
+			done = true;
+		}
+		PG_CATCH();
+		{
+			ErrorData  *error;
+
+			MemoryContextSwitchTo(caller);
+			error = CopyErrorData();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(caller);
+			CurrentResourceOwner = owner;
+			if (!delivery->matching ||
+				error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+				ReThrowError(error);
+			ee_pull_take_back(reading->receipt, reading->n_before);
+			delivery->cursor = NULL;
+			if (reading->passed > 0)
+				reading->limit = reading->passed;
+			else
+				moved |= bury_unmatched(delivery, error);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+	}
+	return moved;
+}
+
+/* The event looked at last; false when another one is next by now. */
+static bool
+bury_unmatched(EeDelivery *delivery, const ErrorData *error)
+{
+	EeBatch    *batch;
+	TupleTableSlot *slot;
+	Datum		event = (Datum) 0;
+
+	delivery->forced = delivery->examining;
+	batch = ee_batch_begin(delivery);
+	slot = ee_batch_next(batch);
+	if (slot != NULL && delivery->examining == delivery->forced)
+		event = ee_handler_event_datum(slot);
+	delivery->forced = 0;
+	ee_batch_end(batch);
+	if (event == (Datum) 0)
+		return false;
+	ee_retry_unmatched(delivery, batch->next, event, error);
+	ee_cursor_store(delivery->subscription->number, delivery->lane,
+					batch->next);
+	delivery->cursor = NULL;
+	return true;
+}
+
+/*
+ * Events go into the result, or are put off; the delivery's cursor is behind
+ * them then.  Goes on until there is something to give or nothing left, as a
+ * client that gets nothing will pause.  True when the cursor is worth storing.
+ */
+static bool
+read_events(EeDelivery *delivery, Reading *reading)
+{
+	EeReceipt  *receipt = reading->receipt;
+	MemoryContext per_event = AllocSetContextCreate(CurrentMemoryContext,
+													"event_engine event",
+													ALLOCSET_DEFAULT_SIZES);
+	bool		moved = false;
+	bool		more = true;
+
+	while (more)
+	{
+		EeBatch    *batch = ee_batch_begin(delivery);
+		int64		low = batch->next->at.low.seq;
+		TupleTableSlot *slot;
+
+		while (receipt->n < receipt->max &&
+			   reading->passed < reading->limit &&
+			   (slot = ee_batch_next(batch)) != NULL)
+		{
+			if (!put_off(delivery, slot, per_event))
+				ee_pull_give(receipt, slot);
+			reading->passed++;
+		}
+		ee_batch_end(batch);
+		moved = moved || batch->examined > 0 || !batch->fresh ||
+			batch->next->at.low.seq - low >= MOVE_WORTH;
+		more = receipt->n < receipt->max &&
+			reading->passed < reading->limit &&
+			!ee_batch_reached_end(batch) &&
+			(receipt->n == 0 || batch->exhausted);
+		ee_batch_committed(delivery, batch->next);
+	}
+	MemoryContextDelete(per_event);
+	return moved;
+}
+
+static bool
+put_off(EeDelivery *delivery, TupleTableSlot *slot, MemoryContext context)
+{
+	bool		isnull;
+	Datum		deliver_at = slot_getattr(slot, EE_EVENT_DELIVER_AT, &isnull);
+	MemoryContext old;
+
+	if (isnull || DatumGetTimestampTz(deliver_at) <= GetCurrentTimestamp())
+		return false;
+	old = MemoryContextSwitchTo(context);
+	ee_retry_delay(delivery, ee_handler_event_datum(slot),
+				   DatumGetInt64(slot_getattr(slot, EE_EVENT_SEQ, &isnull)),
+				   DatumGetTimestampTz(deliver_at));
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(context);
+	return true;
+}
+
+/*
+ * Add to the totals what has become of the events read before.  Only whoever
+ * has the subscription's lock takes rows away, anybody may add some.
+ */
+static bool
+add_counts(int32 number, EeCursor *cursor)
+{
+	static EePlan take =
+		EE_PLAN("WITH taken AS (DELETE FROM event_engine.delivery_counts "
+				"WHERE subscription_number = $1 RETURNING delivered, failed, dead) "
+				"SELECT sum(delivered)::pg_catalog.int8, sum(failed)::pg_catalog.int8, "
+				"sum(dead)::pg_catalog.int8 FROM taken", "int4");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		value = Int32GetDatum(number);
+	Datum		delivered;
+	bool		isnull;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&take, &value, NULL, false, 0);
+	delivered = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+							  &isnull);
+	if (!isnull)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		null;
+
+		cursor->delivered += DatumGetInt64(delivered);
+		cursor->failed += DatumGetInt64(SPI_getbinval(tuple, desc, 2, &null));
+		cursor->dead += DatumGetInt64(SPI_getbinval(tuple, desc, 3, &null));
+	}
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return !isnull;
+}

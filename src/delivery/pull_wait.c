@@ -1,0 +1,366 @@
+/*
+ * pull_wait.c
+ *	  Let a pulling client wait until there is something to receive.
+ *
+ * A procedure, since only a procedure can give up its snapshot: while it
+ * waits it has no snapshot, no lock and no transaction id, and keeps VACUUM
+ * from nothing.  A look is a short transaction that changes nothing; what it
+ * finds is left for receive_events(), so that whoever is fastest gets it.
+ *
+ *		look -> something is there: done
+ *			 -> nothing: commit, wait, look again
+ *
+ * What woke us is not told: a publisher's commit, an event handed back, a
+ * changed subscription, or nothing (a slow poll finds what nobody tells of).
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "delivery/pull.h"
+#include "delivery/round.h"
+#include "ground/extension.h"
+#include "ground/identity.h"
+#include "ground/invalidate.h"
+#include "ground/plan.h"
+#include "ground/shared.h"
+#include "ground/waits.h"
+
+/* How often to look where nobody wakes us, and where somebody does. */
+#define POLL_INTERVAL_MS		50
+#define SLOW_POLL_INTERVAL_MS	1000
+/* While another client is reading the log. */
+#define BUSY_INTERVAL_MS		5
+#define MAX_WAIT_MS				(24 * 3600 * 1000.0)
+
+typedef struct Waiting
+{
+	text	   *subscriber;
+	MemoryContext context;		/* lives as long as we wait */
+	MemoryContext per_look;
+	EeDelivery *delivery;		/* remembers how far we have looked */
+	uint64		generation;		/* of the subscriptions it was made under */
+	bool		attached;		/* publishers wake us */
+	bool		busy;			/* another client is reading the log */
+	TimestampTz next_due;		/* of what was handed out before */
+} Waiting;
+
+static TimestampTz end_of_wait(FunctionCallInfo fcinfo);
+static bool wait_for_events(text *subscriber, TimestampTz end);
+static bool look_and_wait(Waiting *waiting, TimestampTz end);
+static void detach(int code, Datum arg);
+static bool look(Waiting *waiting);
+static void prepare_delivery(Waiting *waiting, EeSubscription *subscription,
+							 uint64 generation);
+static TimestampTz earliest_due(int32 number);
+static bool log_has_events(EeDelivery *delivery);
+static bool log_has_event(EeDelivery *delivery);
+static bool log_has_events_guarded(EeDelivery *delivery);
+static long next_wait(const Waiting *waiting, TimestampTz end);
+
+PG_FUNCTION_INFO_V1(ee_sql_await_events);
+
+/*
+ * await_events(subscriber text, wait interval, INOUT available boolean)
+ */
+Datum
+ee_sql_await_events(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	TimestampTz end;
+	Datum		available;
+	bool		isnull = false;
+
+	PreventCommandIfReadOnly("await_events()");
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("await_events() cannot be called in a transaction block"),
+				 errdetail("Whoever waits in a transaction keeps VACUUM from its work."),
+				 errhint("CALL it by itself, with the driver's autocommit on, and receive_events() afterwards.")));
+	end = end_of_wait(fcinfo);
+	available = BoolGetDatum(wait_for_events(PG_ARGISNULL(0) ? NULL :
+											 PG_GETARG_TEXT_PP(0), end));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return heap_copy_tuple_as_datum(heap_form_tuple(desc, &available, &isnull),
+									desc);
+}
+
+static TimestampTz
+end_of_wait(FunctionCallInfo fcinfo)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end;
+
+	if (!PG_ARGISNULL(1))
+	{
+		end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+													  TimestampTzGetDatum(now),
+													  PG_GETARG_DATUM(1)));
+		if (end >= now && end - now <= MAX_WAIT_MS * 1000)
+			return end;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("wait must be from 0 to 24 hours")));
+}
+
+static bool
+wait_for_events(text *subscriber, TimestampTz end)
+{
+	Waiting		waiting = {0};
+	bool		available;
+
+	/* what is made in this context outlives our commits */
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	waiting.context = AllocSetContextCreate(CurrentMemoryContext,
+											"event_engine waiting client",
+											ALLOCSET_DEFAULT_SIZES);
+	waiting.per_look = AllocSetContextCreate(waiting.context,
+											 "event_engine look",
+											 ALLOCSET_DEFAULT_SIZES);
+	if (subscriber != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(waiting.context);
+
+		waiting.subscriber = DatumGetTextPCopy(PointerGetDatum(subscriber));
+		MemoryContextSwitchTo(old);
+	}
+	waiting.attached = ee_shared_waiter_attach();
+
+	PG_ENSURE_ERROR_CLEANUP(detach, (Datum) 0);
+	{
+		available = look_and_wait(&waiting, end);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(detach, (Datum) 0);
+	ee_shared_waiter_detach();
+	SPI_finish();
+	return available;
+}
+
+/* Apart, so that nothing here is inlined into what a longjmp may clobber. */
+static pg_noinline bool
+look_and_wait(Waiting *waiting, TimestampTz end)
+{
+	for (;;)
+	{
+		bool		available;
+		long		wait;
+
+		/* whoever publishes from here on sets it again */
+		ResetLatch(MyLatch);
+		available = look(waiting);
+		wait = available ? 0 : next_wait(waiting, end);
+		SPI_commit();
+		if (wait == 0)
+			return available;
+		Assert(!TransactionIdIsValid(MyProc->xmin));
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 wait, ee_waits_event(EE_WAIT_AWAIT));
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+static void
+detach(int code, Datum arg)
+{
+	ee_shared_waiter_detach();
+}
+
+/* Milliseconds until the next look; 0 when the time is up. */
+static long
+next_wait(const Waiting *waiting, TimestampTz end)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		wait = TimestampDifferenceMilliseconds(now, end);
+
+	if (wait <= 0)
+		return 0;
+	wait = Min(wait, waiting->attached ? SLOW_POLL_INTERVAL_MS :
+			   POLL_INTERVAL_MS);
+	if (waiting->busy)
+		wait = Min(wait, BUSY_INTERVAL_MS);
+	if (waiting->next_due < end)
+		wait = Min(wait, TimestampDifferenceMilliseconds(now,
+														 waiting->next_due));
+	return Max(wait, 1);
+}
+
+/* -------------------------------------------------------------------- look */
+
+static bool
+look(Waiting *waiting)
+{
+	MemoryContext old = MemoryContextSwitchTo(waiting->per_look);
+	uint64		generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
+	EeSubscription *subscription = ee_pull_subscription(waiting->subscriber);
+	bool		found = false;
+
+	waiting->busy = false;
+	waiting->next_due = DT_NOEND;
+	prepare_delivery(waiting, subscription, generation);
+	if (subscription->status == EE_SUBSCRIPTION_ACTIVE)
+	{
+		waiting->next_due = earliest_due(subscription->number);
+		if (waiting->next_due <= GetCurrentTimestamp())
+			found = true;
+		else if (ee_cursor_is_locked(subscription->number, EE_PULL_LANE))
+		{
+			/*
+			 * Somebody who has received has not committed yet: what he leaves
+			 * is seen afterwards.  Taking the lock ourselves would send away
+			 * whoever comes to receive.
+			 */
+			waiting->busy = true;
+		}
+		else if (ee_match_needs_content(subscription->matcher))
+			found = log_has_events_guarded(waiting->delivery);
+		else
+			found = log_has_events(waiting->delivery);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(waiting->per_look);
+	return found;
+}
+
+/*
+ * What we want must be known to publishers before the log is looked at.  The
+ * generations are read first: what changes later is told as a change.
+ */
+static void
+prepare_delivery(Waiting *waiting, EeSubscription *subscription,
+				 uint64 generation)
+{
+	EeDelivery *delivery = waiting->delivery;
+	EePatternSet interest;
+
+	if (delivery != NULL && waiting->generation == generation &&
+		delivery->registry_generation ==
+		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS))
+		return;
+	if (delivery != NULL)
+		MemoryContextDelete(delivery->context);
+	waiting->delivery = ee_round_delivery(subscription, EE_PULL_LANE,
+										  generation, waiting->context);
+	waiting->generation = generation;
+	ee_round_expand(waiting->delivery);
+	interest = waiting->delivery->interest;
+	ee_shared_subscription_add(&interest, subscription->number);
+	ee_shared_waiter_store(&interest);
+}
+
+/* When the first of what was handed out before, or put off, is due. */
+static TimestampTz
+earliest_due(int32 number)
+{
+	static EePlan earliest =
+		EE_PLAN("SELECT LEAST((SELECT min(l.expires_at) FROM event_engine.event_leases AS l "
+				"WHERE l.subscription_number = $1), "
+				"(SELECT min(d.next_attempt_at) FROM event_engine.deliveries AS d "
+				"WHERE d.subscription_number = $1))", "int4");
+	Datum		value = Int32GetDatum(number);
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		due;
+	bool		isnull;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&earliest, &value, NULL, false, 0);
+	due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+						&isnull);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return isnull ? DT_NOEND : DatumGetTimestampTz(due);
+}
+
+/*
+ * Is there an event behind the cursor that the subscription wants?  When the
+ * cursor is remembered others may have moved it since, past what we find.
+ */
+static bool
+log_has_events(EeDelivery *delivery)
+{
+	bool		remembered = delivery->cursor != NULL;
+
+	if (!log_has_event(delivery))
+		return false;
+	if (!remembered)
+		return true;
+	delivery->cursor = NULL;
+	return log_has_event(delivery);
+}
+
+static bool
+log_has_event(EeDelivery *delivery)
+{
+	bool		found;
+	bool		end;
+
+	do
+	{
+		EeBatch    *batch = ee_batch_begin(delivery);
+
+		found = ee_batch_next(batch) != NULL;
+		end = ee_batch_reached_end(batch);
+		ee_batch_end(batch);
+		/* what nobody wants need not be looked at again */
+		if (!found)
+			ee_batch_committed(delivery, batch->next);
+	} while (!found && !end);
+	return found;
+}
+
+/*
+ * The same where a filter may raise an error: then receive_events() has
+ * something to do, which makes the event a dead letter.
+ */
+static bool
+log_has_events_guarded(EeDelivery *delivery)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool found = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		found = log_has_events(delivery);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		delivery->cursor = NULL;
+		if (!delivery->matching ||
+			error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return found;
+}
