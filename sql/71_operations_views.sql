@@ -35,7 +35,9 @@ COMMENT ON VIEW event_engine.stat_workers IS
 
 CREATE FUNCTION event_engine.subscription_counters(
 		number integer, id uuid, OUT since timestamptz, OUT delivered bigint,
-		OUT failed bigint)
+		OUT failed bigint, OUT delivered_rate float8, OUT failed_rate float8,
+		OUT latency_p50 float8, OUT latency_p95 float8, OUT latency_p99 float8,
+		OUT latency_buckets bigint[], OUT latency_sum float8)
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_counters';
 COMMENT ON FUNCTION event_engine.subscription_counters(integer, uuid) IS

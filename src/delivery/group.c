@@ -115,7 +115,7 @@ run_group(EeGroup *group, EeDue *due, int n)
 			group->delivered += n;
 			ee_group_caution_passed(group->caution, n);
 			for (int i = 0; i < n; i++)
-				ee_tally_event(due[i].event, EE_OUTCOME_DELIVERED);
+				ee_tally_event(group->delivery->subscription, due[i].event, EE_OUTCOME_DELIVERED);
 			if (group->done != NULL)
 				group->done(group, due, n);
 			return n;

@@ -95,7 +95,7 @@ one_by_one(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 			if (subscription->processing_log)
 				ee_processing_log_delivered(subscription->subscriber, event,
 											1, progress->began);
-			ee_tally_slot(slot, EE_OUTCOME_DELIVERED);
+			ee_tally_slot(delivery->subscription, slot, EE_OUTCOME_DELIVERED);
 			progress->round.delivered++;
 		}
 		MemoryContextSwitchTo(old);
@@ -123,7 +123,6 @@ in_one_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 	{
 		if (!put_off(delivery, slot))
 		{
-			ee_tally_slot(slot, EE_OUTCOME_DELIVERED);
 			events[n] = ee_handler_event_datum(slot);
 			size += VARSIZE_ANY(DatumGetPointer(events[n]));
 			n++;
@@ -136,6 +135,8 @@ in_one_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 	progress->began = GetCurrentTimestamp();
 	ee_handler_call_batch(handler, events, n);
 	progress->round.delivered = n;
+	for (int i = 0; i < n; i++)
+		ee_tally_event(subscription, events[i], EE_OUTCOME_DELIVERED);
 	if (subscription->processing_log)
 		for (int i = 0; i < n; i++)
 			ee_processing_log_delivered(subscription->subscriber, events[i],
@@ -210,7 +211,7 @@ ring(EeDelivery *delivery, EeBatch *batch, int limit, EeProgress *progress)
 	{
 		if (!put_off(delivery, slot))
 		{
-			ee_tally_slot(slot, EE_OUTCOME_DELIVERED);
+			ee_tally_slot(delivery->subscription, slot, EE_OUTCOME_DELIVERED);
 			progress->round.delivered++;
 		}
 		progress->handled++;

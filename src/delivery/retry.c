@@ -62,10 +62,10 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 	EeSubscription *subscription = delivery->subscription;
 
 	cursor->failed++;
-	ee_tally_event(event, EE_OUTCOME_FAILED);
+	ee_tally_event(delivery->subscription, event, EE_OUTCOME_FAILED);
 	if (attempts >= subscription->max_attempts)
 	{
-		ee_tally_event(event, EE_OUTCOME_DEAD);
+		ee_tally_event(delivery->subscription, event, EE_OUTCOME_DEAD);
 		ee_dead_letter_insert(subscription->subscriber, event, attempts,
 							  error);
 		cursor->dead++;
@@ -92,8 +92,8 @@ ee_retry_unmatched(EeDelivery *delivery, EeCursor *cursor, Datum event,
 {
 	cursor->failed++;
 	cursor->dead++;
-	ee_tally_event(event, EE_OUTCOME_FAILED);
-	ee_tally_event(event, EE_OUTCOME_DEAD);
+	ee_tally_event(delivery->subscription, event, EE_OUTCOME_FAILED);
+	ee_tally_event(delivery->subscription, event, EE_OUTCOME_DEAD);
 	ee_dead_letter_insert(delivery->subscription->subscriber, event, 1, error);
 }
 

@@ -5,34 +5,52 @@
 #include "postgres.h"
 
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "delivery/tally.h"
 #include "ground/envelope.h"
+#include "ground/shared_subscription.h"
 #include "store/metadata.h"
 
-static void tally(Datum pattern, Datum source, EeOutcome outcome);
+static void tally(const EeSubscription *subscription, Datum pattern,
+				  Datum source, TimestampTz since, EeOutcome outcome);
 
 void
-ee_tally_slot(TupleTableSlot *slot, EeOutcome outcome)
+ee_tally_slot(const EeSubscription *subscription, TupleTableSlot *slot,
+			  EeOutcome outcome)
 {
 	bool		isnull;
-	Datum		pattern = slot_getattr(slot, EE_EVENT_PATTERN, &isnull);
+	TimestampTz since =
+		DatumGetTimestampTz(slot_getattr(slot, EE_EVENT_CREATED_AT, &isnull));
+	Datum		deliver_at = slot_getattr(slot, EE_EVENT_DELIVER_AT, &isnull);
 
-	tally(pattern, slot_getattr(slot, EE_EVENT_SOURCE, &isnull), outcome);
+	if (!isnull)
+		since = Max(since, DatumGetTimestampTz(deliver_at));
+	tally(subscription, slot_getattr(slot, EE_EVENT_PATTERN, &isnull),
+		  slot_getattr(slot, EE_EVENT_SOURCE, &isnull), since, outcome);
 }
 
 void
-ee_tally_event(Datum event, EeOutcome outcome)
+ee_tally_event(const EeSubscription *subscription, Datum event,
+			   EeOutcome outcome)
 {
 	EeEvent		deformed;
+	TimestampTz since;
 
 	ee_envelope_deform(event, &deformed);
-	tally(EE_EVENT_VALUE(&deformed, EE_EVENT_PATTERN),
-		  EE_EVENT_VALUE(&deformed, EE_EVENT_SOURCE), outcome);
+	since = DatumGetTimestampTz(EE_EVENT_VALUE(&deformed,
+											   EE_EVENT_CREATED_AT));
+	if (!EE_EVENT_IS_NULL(&deformed, EE_EVENT_DELIVER_AT))
+		since = Max(since,
+					DatumGetTimestampTz(EE_EVENT_VALUE(&deformed,
+													   EE_EVENT_DELIVER_AT)));
+	tally(subscription, EE_EVENT_VALUE(&deformed, EE_EVENT_PATTERN),
+		  EE_EVENT_VALUE(&deformed, EE_EVENT_SOURCE), since, outcome);
 }
 
 static void
-tally(Datum pattern, Datum source, EeOutcome outcome)
+tally(const EeSubscription *subscription, Datum pattern, Datum source,
+	  TimestampTz since, EeOutcome outcome)
 {
 	text	   *name = DatumGetTextPP(pattern);
 	int			len;
@@ -40,4 +58,12 @@ tally(Datum pattern, Datum source, EeOutcome outcome)
 
 	ee_shared_counter_note(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
 						   type, len, outcome, 1);
+	if (outcome == EE_OUTCOME_DELIVERED)
+	{
+		EeSharedSubscription *entry =
+			ee_shared_subscription_find(subscription->number,
+										&subscription->id);
+
+		ee_histogram_note(&entry->latency, GetCurrentTimestamp() - since);
+	}
 }

@@ -15,6 +15,8 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
+#include "ground/rate.h"
+
 typedef enum EeOutcome
 {
 	EE_OUTCOME_PUBLISHED,
@@ -27,13 +29,6 @@ typedef enum EeOutcome
 
 /* the kinds that there are, and any other */
 #define EE_N_SOURCE_KINDS	5
-
-/* Events a second, as load averages are made: of about the last minute. */
-typedef struct EeSharedRate
-{
-	pg_atomic_uint64 seen;		/* counter when it was last looked at */
-	pg_atomic_uint64 rate;		/* in thousandths */
-} EeSharedRate;
 
 typedef struct EePatternCounters
 {
@@ -71,8 +66,6 @@ extern const char *ee_shared_counter_source_kind(int i);
 
 /* Every few seconds, by the router: the rates of this database. */
 extern void ee_shared_counter_tick(double seconds);
-extern void ee_shared_counter_rate(EeSharedRate *rate, uint64 counter,
-								   double seconds);
 
 /* The database is gone. */
 extern void ee_shared_counter_forget(Oid dbid);

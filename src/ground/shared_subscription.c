@@ -140,6 +140,9 @@ init_entry(EeSharedSubscription *entry)
 	pg_atomic_init_u32(&entry->in_flight, 0);
 	pg_atomic_init_u64(&entry->delivered, 0);
 	pg_atomic_init_u64(&entry->failed, 0);
+	ee_rate_init(&entry->delivered_rate);
+	ee_rate_init(&entry->failed_rate);
+	ee_histogram_init(&entry->latency);
 }
 
 /* For a subscription of which nothing is known yet. */
@@ -153,6 +156,9 @@ reset_entry(EeSharedSubscription *entry, int32 number, const pg_uuid_t *id)
 	pg_atomic_write_u32(&entry->in_flight, 0);
 	pg_atomic_write_u64(&entry->delivered, 0);
 	pg_atomic_write_u64(&entry->failed, 0);
+	ee_rate_init(&entry->delivered_rate);
+	ee_rate_init(&entry->failed_rate);
+	ee_histogram_init(&entry->latency);
 }
 
 /* ------------------------------------------------------------------ looking */
@@ -371,5 +377,25 @@ ee_shared_subscription_forget(Oid dbid)
 	for (int i = 0; i < table->n_entries; i++)
 		if (entry_at(i)->dbid == dbid)
 			release(entry_at(i));
+	LWLockRelease(table_lock);
+}
+
+void
+ee_shared_subscription_tick(double seconds, bool rotate)
+{
+	if (table == NULL)
+		return;
+	LWLockAcquire(table_lock, LW_SHARED);
+	for (int i = 0; i < table->n_entries; i++)
+	{
+		EeSharedSubscription *entry = entry_at(i);
+
+		if (entry->dbid != MyDatabaseId)
+			continue;
+		ee_rate_tick(&entry->delivered_rate, &entry->delivered, seconds);
+		ee_rate_tick(&entry->failed_rate, &entry->failed, seconds);
+		if (rotate)
+			ee_histogram_rotate(&entry->latency);
+	}
 	LWLockRelease(table_lock);
 }

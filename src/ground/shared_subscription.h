@@ -16,6 +16,9 @@
 #include "storage/lwlock.h"
 #include "utils/uuid.h"
 
+#include "ground/histogram.h"
+#include "ground/rate.h"
+
 /*
  * An entry.  The first part is written under the lock of the table; a process
  * that has looked the entry up reads its generation alone.  The atomics are
@@ -33,6 +36,9 @@ typedef struct EeSharedSubscription
 	pg_atomic_uint32 in_flight; /* events that handlers are working on */
 	pg_atomic_uint64 delivered; /* events handled with success */
 	pg_atomic_uint64 failed;	/* attempts that were not */
+	EeSharedRate delivered_rate;
+	EeSharedRate failed_rate;
+	EeHistogram latency;		/* from arrival to delivery */
 } EeSharedSubscription;
 
 /* Shared memory, for shared.c. */
@@ -63,6 +69,12 @@ extern EeSharedSubscription *ee_shared_subscription_peek(int32 number,
  */
 extern void ee_shared_subscription_keep(const int32 *numbers, int n,
 										TimestampTz as_of);
+
+/*
+ * By the router: the rates of this database's subscriptions after so many
+ * seconds; with rotate another period of their histograms begins.
+ */
+extern void ee_shared_subscription_tick(double seconds, bool rotate);
 
 /* The database is gone. */
 extern void ee_shared_subscription_forget(Oid dbid);

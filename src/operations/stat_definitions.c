@@ -45,11 +45,10 @@ ee_sql_pattern_counters(PG_FUNCTION_ARGS)
 		for (int j = 0; j < EE_N_OUTCOMES; j++)
 		{
 			uint64		n = pg_atomic_read_u64(&counters->counts[i][j]);
-			uint64		rate =
-				pg_atomic_read_u64(&counters->rates[i][j].rate);
 
 			values[2 + j] = Int64GetDatum(n);
-			values[2 + EE_N_OUTCOMES + j] = Float8GetDatum(rate / 1000.0);
+			values[2 + EE_N_OUTCOMES + j] = 
+				Float8GetDatum(ee_rate_get(&counters->rates[i][j]));
 			any |= n > 0;
 		}
 		if (any)

@@ -38,6 +38,8 @@
 #define MAINTENANCE_INTERVAL_MS 60000
 #define MILESTONE_INTERVAL_MS	1000
 #define RATES_INTERVAL_MS		5000
+/* Percentiles are of the last one to two periods. */
+#define PERIOD_INTERVAL_MS		(5 * 60 * 1000)
 /* Between two starts of an executor that keeps failing. */
 #define RESTART_INTERVAL_MS		500
 #define RESTART_INTERVAL_MAX_MS	60000
@@ -90,6 +92,7 @@ ee_router_main(Datum arg)
 	TimestampTz polled_at;
 	TimestampTz milestone_at = 0;
 	TimestampTz counted_at = GetCurrentTimestamp();
+	TimestampTz rotated_at = counted_at;
 
 	ee_worker_signals();
 	ee_worker_read_start(&start);
@@ -130,8 +133,15 @@ ee_router_main(Datum arg)
 		}
 		if (TimestampDifferenceExceeds(counted_at, now, RATES_INTERVAL_MS))
 		{
+			bool		rotate = TimestampDifferenceExceeds(rotated_at, now,
+														PERIOD_INTERVAL_MS);
+
 			ee_shared_counter_tick((now - counted_at) / 1000000.0);
+			ee_shared_subscription_tick((now - counted_at) / 1000000.0,
+										rotate);
 			counted_at = now;
+			if (rotate)
+				rotated_at = now;
 		}
 		if (next_due <= now)
 			poll_due();
