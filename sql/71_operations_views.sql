@@ -43,6 +43,15 @@ CREATE FUNCTION event_engine.subscription_counters(
 COMMENT ON FUNCTION event_engine.subscription_counters(integer, uuid) IS
 	'What processes have counted of a subscription since the server was started.';
 
+/* A function of its own for the sake of its estimate, which is of few rows. */
+CREATE FUNCTION event_engine.epoch_lanes(epochs jsonb) RETURNS SETOF integer
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 4
+	SET search_path = pg_catalog, pg_temp AS $$
+SELECT generate_series(0, (epochs -> 0 ->> 'concurrency')::integer * 4 - 1)
+$$;
+COMMENT ON FUNCTION event_engine.epoch_lanes(jsonb) IS
+	'The lanes of the present epoch of a subscription.';
+
 /*
  * stat_subscriptions
  *
@@ -57,6 +66,12 @@ COMMENT ON FUNCTION event_engine.subscription_counters(integer, uuid) IS
  *				lane that is furthest behind
  *	last_error	of the latest failure that is still to be retried
  *	moved_at	when the subscription last got on in the log
+ *	delivered_rate, failed_rate		per second, over about the last minute
+ *	latency_p50, latency_p95, latency_p99	milliseconds from the arrival of an
+ *				event to its delivery, over the last five to ten minutes; null
+ *				where nothing was delivered
+ *
+ * The rates and latencies are known where the library was preloaded.
  */
 CREATE VIEW event_engine.stat_subscriptions AS
 	SELECT s.subscriber, s.kind, s.status, s.status_reason, s.owner,
@@ -68,7 +83,10 @@ CREATE VIEW event_engine.stat_subscriptions AS
 		COALESCE(d.leased, 0) + COALESCE(l.leased, 0) AS leased,
 		COALESCE(x.dead_letters, 0) AS dead_letters,
 		GREATEST(p.last - c.seq, 0) AS lag,
-		d.next_attempt_at, d.last_error, c.moved_at
+		d.next_attempt_at, d.last_error, c.moved_at,
+		COALESCE(r.delivered_rate, 0) AS delivered_rate,
+		COALESCE(r.failed_rate, 0) AS failed_rate,
+		r.latency_p50, r.latency_p95, r.latency_p99
 	FROM event_engine.subscriptions AS s
 	CROSS JOIN (SELECT CASE WHEN q.is_called THEN q.last_value
 			ELSE q.last_value - 1 END AS last
@@ -85,8 +103,7 @@ CREATE VIEW event_engine.stat_subscriptions AS
 				ELSE GREATEST(m.low_seq, LEAST(m.seq, m.high_seq)) END)
 				FILTER (WHERE l.lane % 4 = 2) AS seq,
 			GREATEST(o.moved_at, max(m.moved_at)) AS moved_at
-		FROM generate_series(0,
-			(s.epochs -> 0 ->> 'concurrency')::integer * 4 - 1) AS l (lane)
+		FROM event_engine.epoch_lanes(s.epochs) AS l (lane)
 		LEFT JOIN LATERAL (
 			(SELECT a.move, a.low_seq, a.high_seq, a.seq, a.delivered,
 				a.failed, a.dead, a.moved_at
@@ -126,7 +143,8 @@ CREATE VIEW event_engine.stat_subscriptions AS
 		SELECT t.subscriber, count(*) AS dead_letters
 		FROM event_engine.event_dead_letters AS t
 		WHERE t.status = 'dead'
-		GROUP BY t.subscriber) AS x ON x.subscriber = s.subscriber;
+		GROUP BY t.subscriber) AS x ON x.subscriber = s.subscriber
+	CROSS JOIN LATERAL event_engine.subscription_counters(s.number, s.id) AS r;
 COMMENT ON VIEW event_engine.stat_subscriptions IS
 	'How each subscription is getting on: delivered, failed, waiting, lag.';
 

@@ -34,7 +34,7 @@ CREATE VIEW event_engine.duties AS
 			explain_match,match_event,pattern_subscribers,test_filter,
 			subscription_match,validate_event,get_event_definition,
 			list_event_definitions,worker_slots,subscription_counters,
-			pattern_counters,duties_of,health,
+			pattern_counters,epoch_lanes,duties_of,health,
 			metrics,doctor}'),
 		('operator', '{register_event_definition,update_event_definition,
 			register_schema,schema_compatibility,

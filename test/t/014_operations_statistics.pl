@@ -72,6 +72,33 @@ SELECT published_rate > 0 AND delivered_rate > 0 AND error_rate > 0 AND error_ra
 FROM event_engine.stat_definitions WHERE pattern = 'order.placed'
 SQL
 
+# Percentiles of how long deliveries took, and a histogram of the same.
+is( $node->safe_psql('shop', <<'SQL'), 't|t|t', 'latencies are ordered');
+SELECT bool_and(latency_p50 > 0), bool_and(latency_p50 <= latency_p95),
+	bool_and(latency_p95 <= latency_p99 AND latency_p99 < 1000 * 3600)
+FROM event_engine.stat_subscriptions
+SQL
+
+# All of it, as Prometheus wants it.
+SKIP:
+{
+	my $promtool = $ENV{PROMTOOL} // 'promtool';
+	my ($rejected, $help);
+
+	$node->safe_psql('shop', <<'SQL');
+SELECT event_engine.subscribe('"odd"\' || chr(10) || 'name', '{order.paid}');
+SQL
+	my $metrics = $node->safe_psql('shop', 'SELECT event_engine.metrics()') . "\n";
+	like($metrics, qr/^event_engine_events_published_total\{pattern="order\.placed",source_type="workflow"\} 1$/m,
+		'metrics count what the views count');
+	like($metrics, qr/\{subscriber="\\"odd\\"\\\\\\nname"\}/, 'values of labels are escaped');
+	skip 'no promtool: install Debian\'s package prometheus', 2
+	  unless run_log([ $promtool, '--version' ], '>', \$help, '2>', \$help);
+	ok(run_log([ $promtool, 'check', 'metrics' ], '<', \$metrics, '&>', \$rejected),
+		'promtool accepts them');
+	is($rejected, '', 'without a remark');
+}
+
 # More patterns and more distinct sources than are noted without merging.
 $node->safe_psql('shop', <<'SQL');
 SELECT event_engine.register_event_definition('many.p' || n)
