@@ -47,7 +47,7 @@ ee_sql_pattern_counters(PG_FUNCTION_ARGS)
 			uint64		n = pg_atomic_read_u64(&counters->counts[i][j]);
 
 			values[2 + j] = Int64GetDatum(n);
-			values[2 + EE_N_OUTCOMES + j] = 
+			values[2 + EE_N_OUTCOMES + j] =
 				Float8GetDatum(ee_rate_get(&counters->rates[i][j]));
 			any |= n > 0;
 		}
