@@ -38,7 +38,7 @@ RETURNS jsonb
 LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'ee_sql_jsonschema_output';
 COMMENT ON FUNCTION event_engine.jsonschema_output(jsonb, jsonb, text, text) IS
-	'The verdict in an output format of the JSON Schema specification: flag (valid or not), basic (with a list of errors) or detailed (with a tree of errors). Null if schema or instance is null.';
+	'The verdict in an output format of the JSON Schema specification: flag (valid or not), basic (with a list of errors, or of annotations if valid) or detailed (with a tree of them). Null if schema or instance is null.';
 
 CREATE FUNCTION event_engine.jsonschema_check(schema jsonb,
 	dialect text DEFAULT NULL)

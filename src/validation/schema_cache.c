@@ -24,6 +24,7 @@ struct EeCachedSchema
 	MemoryContext context;		/* holds all of it */
 	uint64		hash;
 	EeDialect	dialect;
+	bool		described;		/* compiled for an output */
 	Jsonb	   *schema;
 	EeSchema   *program;
 	Size		size;
@@ -38,18 +39,19 @@ static Size total_size = 0;
 
 static uint64 hash_schema(const Jsonb *schema, EeDialect dialect);
 static EeCachedSchema *make_entry(Jsonb *schema, EeDialect dialect,
-								  uint64 hash);
+								  bool described, uint64 hash);
 static void make_room(void);
 static void unlist(EeCachedSchema *cached);
 
 /*
  * The program of a schema, compiled if need be.  Formats are asserted up to
  * draft 7 and annotations from 2019-09 on, and only built-in documents can be
- * referred to, so that the answer depends on nothing but the arguments.  The
- * result is good until the next call unless it is pinned.
+ * referred to, so that the answer depends on nothing but the arguments.
+ * described: with what an output tells of it.  The result is good until the
+ * next call unless it is pinned.
  */
 EeCachedSchema *
-ee_schema_cache_get(Jsonb *schema, EeDialect dialect)
+ee_schema_cache_get(Jsonb *schema, EeDialect dialect, bool described)
 {
 	uint64		hash = hash_schema(schema, dialect);
 	EeCachedSchema *cached;
@@ -58,14 +60,14 @@ ee_schema_cache_get(Jsonb *schema, EeDialect dialect)
 	dlist_foreach(iter, &entries)
 	{
 		cached = dlist_container(EeCachedSchema, node, iter.cur);
-		if (cached->hash == hash &&
+		if (cached->hash == hash && cached->described == described &&
 			ee_schema_cache_is(cached, schema, dialect))
 		{
 			dlist_move_head(&entries, &cached->node);
 			return cached;
 		}
 	}
-	cached = make_entry(schema, dialect, hash);
+	cached = make_entry(schema, dialect, described, hash);
 	dlist_push_head(&entries, &cached->node);
 	cached->listed = true;
 	nentries++;
@@ -83,9 +85,9 @@ hash_schema(const Jsonb *schema, EeDialect dialect)
 
 /* Built below the transaction's context, so that an error leaves nothing. */
 static EeCachedSchema *
-make_entry(Jsonb *schema, EeDialect dialect, uint64 hash)
+make_entry(Jsonb *schema, EeDialect dialect, bool described, uint64 hash)
 {
-	EeSchemaOptions options = {dialect, false, NULL, NULL};
+	EeSchemaOptions options = {dialect, false, NULL, NULL, described};
 	MemoryContext context;
 	MemoryContext old;
 	EeCachedSchema *cached;
@@ -102,6 +104,7 @@ make_entry(Jsonb *schema, EeDialect dialect, uint64 hash)
 	cached->context = context;
 	cached->hash = hash;
 	cached->dialect = dialect;
+	cached->described = described;
 	cached->schema = palloc(VARSIZE(schema));
 	memcpy(cached->schema, schema, VARSIZE(schema));
 	cached->program = ee_schema_compile(cached->schema, &options);

@@ -11,7 +11,8 @@
 
 typedef struct EeCachedSchema EeCachedSchema;
 
-extern EeCachedSchema *ee_schema_cache_get(Jsonb *schema, EeDialect dialect);
+extern EeCachedSchema *ee_schema_cache_get(Jsonb *schema, EeDialect dialect,
+										   bool described);
 extern const EeSchema *ee_schema_cache_program(const EeCachedSchema *cached);
 extern bool ee_schema_cache_is(const EeCachedSchema *cached,
 							   const Jsonb *schema, EeDialect dialect);

@@ -16,7 +16,6 @@
 
 #include "validation/schema_compile.h"
 #include "validation/schema_draft.h"
-#include "validation/schema_uri.h"
 
 #define FIRST_BLOCK		1024
 #define LARGEST_BLOCK	(32 * 1024)
@@ -44,7 +43,6 @@ static void visit_loop(LoopCheck *check, EeNodeId id);
 static void loop_edge(EeEdge *edge, bool in_place, void *arg);
 static EeSchema *make_program(EeCompile *compile, EeNodeId root);
 static void collect_anchors(EeCompile *compile, EeSchema *program);
-static void collect_locations(EeCompile *compile, EeSchema *program);
 static void shorten_edge(EeEdge *edge, bool in_place, void *arg);
 static EeNodeId follow_bare(const EeSchema *program, EeNodeId id);
 static void fuse_properties(EeSchema *program, EeNode *node);
@@ -391,8 +389,8 @@ make_program(EeCompile *compile, EeNodeId root)
 	memcpy(program->nodes, compile->nodes, compile->nnodes * sizeof(EeNode));
 	program->dynamic = compile->dynamic;
 	collect_anchors(compile, program);
-	if (compile->options->locate)
-		collect_locations(compile, program);
+	if (compile->options->describe)
+		ee_schema_describe(compile, program);
 	program->root.node = root;
 	shorten_edge(&program->root, true, program);
 	for (id = 0; id < program->nnodes; id++)
@@ -429,36 +427,6 @@ collect_anchors(EeCompile *compile, EeSchema *program)
 			anchor->node = place->node;
 			break;
 		}
-	}
-}
-
-/*
- * The URI of each schema: that of its resource, and from there a JSON pointer.
- * [Core 2020-12, 12.3.2]
- */
-static void
-collect_locations(EeCompile *compile, EeSchema *program)
-{
-	EeNodeId	id;
-
-	program->locations = ee_schema_alloc(compile, program->nnodes *
-										 sizeof(char *));
-	for (id = 0; id < program->nnodes; id++)
-	{
-		const EePlace *place = compile->places[id];
-		const EePlace *root = place ? place->resource->root : NULL;
-		StringInfoData uri;
-		const char *path;
-
-		if (root == NULL || strchr(place->resource->uri, ':') == NULL)
-			continue;
-		path = ee_schema_path_text(place->path);
-		initStringInfo(&uri);
-		appendStringInfo(&uri, "%s#", place->resource->uri);
-		ee_schema_uri_append_fragment(&uri, path +
-									  strlen(ee_schema_path_text(root->path)));
-		program->locations[id] = memcpy(ee_schema_alloc(compile, uri.len + 1),
-										uri.data, uri.len + 1);
 	}
 }
 

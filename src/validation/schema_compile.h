@@ -26,7 +26,7 @@ typedef struct EeSchemaOptions
 	bool		assert_formats;
 	EeSchemaResolver resolve;	/* may be NULL */
 	void	   *resolve_arg;
-	bool		locate;			/* keep where each schema stands */
+	bool		describe;		/* keep what an output tells of each schema */
 } EeSchemaOptions;
 
 extern EeSchema *ee_schema_compile(Jsonb *schema,

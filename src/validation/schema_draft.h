@@ -51,6 +51,9 @@ typedef struct EeDraft
 	int			max_properties;
 } EeDraft;
 
+/* in schema_describe.c */
+extern void ee_schema_describe(EeCompile *compile, EeSchema *program);
+
 extern void *ee_schema_alloc(EeCompile *compile, Size size);
 extern EeNodeId ee_schema_compile_place(EeCompile *compile, EePlace *place);
 /* what a keyword does to the node of its schema */

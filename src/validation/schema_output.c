@@ -3,25 +3,37 @@
  *	  A verdict in the output formats of the specification: flag, basic and
  *	  detailed  [Core 2020-12, 12].
  *
- * Errors only: annotations are not collected.  The report finds the errors;
- * here they are put into the form that tools of other languages read.
+ * The report finds the errors of what is not valid, the annotations are those
+ * of what is; here they are put into the form that tools of other languages
+ * read.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 
+#include "ground/jsonb_writer.h"
+#include "validation/schema_annotation.h"
 #include "validation/schema_eval.h"
 #include "validation/schema_output.h"
 #include "validation/schema_report.h"
 
-static void begin_unit(JsonbParseState **state, const char *keyword_path,
-					   const char *location, const char *instance_path);
-static void push_errors(JsonbParseState **state, const List *violations);
-static void push_unit(JsonbParseState **state, const EeViolation *violation);
-static void push_key(JsonbParseState **state, const char *key);
-static void push_text(JsonbParseState **state, const char *key,
-					  const char *text);
-static void push_verdict(JsonbParseState **state, bool valid);
+/* an output unit  [12.3]; what is NULL, or NIL, is left out */
+typedef struct Unit
+{
+	bool		valid;
+	const char *keyword_path;
+	const char *location;
+	const char *instance_path;
+	const char *error;
+	const EeValue *annotation;
+	const List *below;			/* EeViolation, or EeAnnotation if valid */
+} Unit;
+
+static void write_unit(StringInfo buf, EeJsonbPart *parent, const Unit *unit);
+static void write_below(StringInfo buf, EeJsonbPart *parent,
+						const Unit *unit);
+static void write_text(StringInfo buf, EeJsonbPart *parent, const char *text);
+static void write_value(StringInfo buf, EeJsonbPart *parent, EeValue v);
 
 bool
 ee_schema_output_format(const char *name, EeOutputFormat *format)
@@ -45,105 +57,140 @@ ee_schema_output_format(const char *name, EeOutputFormat *format)
 }
 
 /*
- * In the current context.  Absolute locations are given where the schema was
- * compiled with them.
+ * In the current context, for a schema that was compiled with what an output
+ * tells of it.
  */
 Jsonb *
 ee_schema_output(const EeSchema *schema, Jsonb *instance,
 				 EeOutputFormat format)
 {
-	JsonbParseState *state = NULL;
-	bool		valid = ee_schema_eval(schema, instance);
-	List	   *violations;
+	Unit		unit = {false};
+	StringInfoData buf;
 
-	if (valid || format == EE_OUTPUT_FLAG)
-	{
-		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		push_verdict(&state, valid);
-	}
+	if (format == EE_OUTPUT_FLAG)
+		unit.valid = ee_schema_eval(schema, instance);
 	else
 	{
-		if (format == EE_OUTPUT_DETAILED)
-			violations = ee_schema_report_tree(schema, instance);
-		else
-			violations = ee_schema_report(schema, instance, 0);
-		begin_unit(&state, "", NULL, "");
-		push_errors(&state, violations);
+		unit.keyword_path = unit.instance_path = "";
+		unit.below = format == EE_OUTPUT_BASIC ?
+			ee_schema_report(schema, instance, 0) :
+			ee_schema_report_tree(schema, instance);
+		unit.valid = unit.below == NIL;
+		if (unit.valid)
+			unit.below = ee_schema_annotations(schema, instance,
+											   format == EE_OUTPUT_DETAILED);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-/* What every output unit has  [12.3] */
-static void
-begin_unit(JsonbParseState **state, const char *keyword_path,
-		   const char *location, const char *instance_path)
-{
-	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	push_verdict(state, false);
-	push_text(state, "keywordLocation", keyword_path);
-	if (location != NULL)
-		push_text(state, "absoluteKeywordLocation", location);
-	push_text(state, "instanceLocation", instance_path);
+	ee_jsonb_writer_begin(&buf);
+	write_unit(&buf, NULL, &unit);
+	return ee_jsonb_writer_end(&buf);
 }
 
 static void
-push_errors(JsonbParseState **state, const List *violations)
+write_unit(StringInfo buf, EeJsonbPart *parent, const Unit *unit)
 {
+	const char *keys[7];
+	int			n = 0;
+	EeJsonbPart object;
+
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
+	/* in the order of jsonb */
+	if (unit->error != NULL)
+		keys[n++] = "error";
+	keys[n++] = "valid";
+	if (unit->below != NIL && !unit->valid)
+		keys[n++] = "errors";
+	if (unit->annotation != NULL)
+		keys[n++] = "annotation";
+	if (unit->below != NIL && unit->valid)
+		keys[n++] = "annotations";
+	if (unit->keyword_path != NULL)
+		keys[n++] = "keywordLocation";
+	if (unit->instance_path != NULL)
+		keys[n++] = "instanceLocation";
+	if (unit->location != NULL)
+		keys[n++] = "absoluteKeywordLocation";
+	ee_jsonb_writer_object(buf, &object, keys, n);
+	write_text(buf, &object, unit->error);
+	ee_jsonb_writer_bool(buf, &object, unit->valid);
+	if (!unit->valid)
+		write_below(buf, &object, unit);
+	if (unit->annotation != NULL)
+		write_value(buf, &object, *unit->annotation);
+	if (unit->valid)
+		write_below(buf, &object, unit);
+	write_text(buf, &object, unit->keyword_path);
+	write_text(buf, &object, unit->instance_path);
+	write_text(buf, &object, unit->location);
+	ee_jsonb_writer_close(buf, &object, parent);
+}
+
+static void
+write_below(StringInfo buf, EeJsonbPart *parent, const Unit *unit)
+{
+	EeJsonbPart array;
 	ListCell   *lc;
 
-	push_key(state, "errors");
-	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
-	foreach(lc, violations)
+	if (unit->below == NIL)
+		return;
+	ee_jsonb_writer_array(buf, &array, list_length(unit->below));
+	foreach(lc, unit->below)
 	{
-		CHECK_FOR_INTERRUPTS();
-		push_unit(state, lfirst(lc));
+		Unit		below = {unit->valid};
+
+		if (unit->valid)
+		{
+			const EeAnnotation *annotation = lfirst(lc);
+
+			below.keyword_path = annotation->keyword_path;
+			below.location = annotation->location;
+			below.instance_path = annotation->instance_path;
+			below.below = annotation->below;
+			if (below.below == NIL)
+				below.annotation = &annotation->value;
+		}
+		else
+		{
+			const EeViolation *violation = lfirst(lc);
+
+			below.keyword_path = violation->keyword_path;
+			below.location = violation->location;
+			below.instance_path = violation->instance_path;
+			below.error = violation->message;
+			below.below = violation->below;
+		}
+		write_unit(buf, &array, &below);
 	}
-	pushJsonbValue(state, WJB_END_ARRAY, NULL);
+	ee_jsonb_writer_close(buf, &array, parent);
 }
 
 static void
-push_unit(JsonbParseState **state, const EeViolation *violation)
+write_text(StringInfo buf, EeJsonbPart *parent, const char *text)
 {
-	check_stack_depth();
-	begin_unit(state, violation->keyword_path, violation->location,
-			   violation->instance_path);
-	if (violation->message != NULL)
-		push_text(state, "error", violation->message);
-	if (violation->below != NIL)
-		push_errors(state, violation->below);
-	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+	if (text != NULL)
+		ee_jsonb_writer_string(buf, parent, text, strlen(text));
 }
 
 static void
-push_key(JsonbParseState **state, const char *key)
+write_value(StringInfo buf, EeJsonbPart *parent, EeValue v)
 {
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *text)
-{
-	JsonbValue	value;
-
-	push_key(state, key);
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = strlen(text);
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-static void
-push_verdict(JsonbParseState **state, bool valid)
-{
-	JsonbValue	value;
-
-	push_key(state, "valid");
-	value.type = jbvBool;
-	value.val.boolean = valid;
-	pushJsonbValue(state, WJB_VALUE, &value);
+	switch (v.type)
+	{
+		case EE_IS_STRING:
+			ee_jsonb_writer_string(buf, parent, v.data, v.len);
+			break;
+		case EE_IS_NUMBER:
+			ee_jsonb_writer_numeric(buf, parent, EE_VALUE_NUMERIC(v));
+			break;
+		case EE_IS_FALSE:
+		case EE_IS_TRUE:
+			ee_jsonb_writer_bool(buf, parent, v.type == EE_IS_TRUE);
+			break;
+		case EE_IS_NULL:
+			ee_jsonb_writer_null(buf, parent);
+			break;
+		default:
+			ee_jsonb_writer_container(buf, parent, v.data, v.len);
+			break;
+	}
 }

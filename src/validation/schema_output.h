@@ -14,8 +14,8 @@
 typedef enum EeOutputFormat
 {
 	EE_OUTPUT_FLAG,				/* the verdict */
-	EE_OUTPUT_BASIC,			/* and a list of errors */
-	EE_OUTPUT_DETAILED,			/* and a tree of errors */
+	EE_OUTPUT_BASIC,			/* and a list of errors or annotations */
+	EE_OUTPUT_DETAILED,			/* and a tree of them */
 } EeOutputFormat;
 
 extern bool ee_schema_output_format(const char *name, EeOutputFormat *format);

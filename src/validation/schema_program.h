@@ -202,6 +202,22 @@ typedef struct EeDynamicAnchor
 	EeNodeId	node;
 } EeDynamicAnchor;
 
+/* a keyword that asserts nothing, or not only: an annotation */
+typedef struct EeNote
+{
+	const char *keyword;
+	bool		strings;		/* it speaks of strings alone */
+	EeValue		value;
+} EeNote;
+
+/* what an output tells of a schema, beside what the schema demands */
+typedef struct EeDescription
+{
+	const char *location;		/* URI, NULL if it has none */
+	int			nnotes;
+	EeNote	   *notes;
+} EeDescription;
+
 struct EeSchema
 {
 	MemoryContext context;
@@ -211,7 +227,7 @@ struct EeSchema
 	bool		dynamic;		/* has dynamic references */
 	int			nanchors;
 	EeDynamicAnchor *anchors;
-	const char **locations;		/* URI of each node, NULL if it has none */
+	EeDescription *descriptions;	/* of each node; NULL unless asked for */
 };
 
 /* called for each edge of a node; in_place: it sees the same instance */

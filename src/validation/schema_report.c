@@ -13,12 +13,16 @@
  */
 #include "postgres.h"
 
-#include <limits.h>
-
 #include "miscadmin.h"
 
 #include "validation/schema_check.h"
 #include "validation/schema_violation.h"
+
+/*
+ * In a schema that refers to itself several times the ways to one mistake
+ * can double at each level: a report ends here.
+ */
+#define MAX_VIOLATIONS	100000
 
 static List *report(EeReport *r, Jsonb *instance);
 static void report_rules(EeReport *r, const EeNode *node, const EeHere *here,
@@ -27,14 +31,15 @@ static void report_refused(EeReport *r, const EeHere *here);
 
 /*
  * Every violation of an instance, EeViolation in the current context; NIL if
- * it is valid.  At most max_violations, or all if that is not above 0.
+ * it is valid.  At most max_violations, or MAX_VIOLATIONS if that is not
+ * above 0.
  */
 List *
 ee_schema_report(const EeSchema *schema, Jsonb *instance, int max_violations)
 {
 	EeReport	r = {schema};
 
-	r.max = max_violations > 0 ? max_violations : INT_MAX;
+	r.max = max_violations > 0 ? max_violations : MAX_VIOLATIONS;
 	return report(&r, instance);
 }
 
@@ -47,7 +52,7 @@ ee_schema_report_tree(const EeSchema *schema, Jsonb *instance)
 {
 	EeReport	r = {schema};
 
-	r.max = INT_MAX;
+	r.max = MAX_VIOLATIONS;
 	r.tree = true;
 	return report(&r, instance);
 }

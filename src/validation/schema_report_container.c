@@ -473,12 +473,14 @@ report_child(EeReport *r, const EeEdge *edge, const EeHere *here,
 			 const EePath *instance, EeValue value, const char *keyword,
 			 const char *name, uint32 len)
 {
-	EePath		path = {here->keyword, keyword, strlen(keyword), 0};
-	EePath		below = {&path, name, len, 0};
+	EePath		path = {here->keyword, keyword};
+	EePath		below = {&path, name, len};
 	EeHere		there = {value, instance, name ? &below : &path};
 
-	if (!is_known_valid(r, edge, value))
-		report_below(r, edge, &there);
+	if (is_known_valid(r, edge, value))
+		return;
+	path.len = strlen(keyword);
+	report_below(r, edge, &there);
 }
 
 /*

@@ -43,7 +43,8 @@ typedef struct CallSite
 	MemoryContextCallback release;
 } CallSite;
 
-static const EeSchema *program_of_call(FunctionCallInfo fcinfo);
+static const EeSchema *program_of_call(FunctionCallInfo fcinfo, int nth,
+									   bool described);
 static bool is_constant(FmgrInfo *flinfo, int n);
 static bool is_stored(const CallSite *site, Datum schema, EeDialect dialect);
 static void store(CallSite *site, Datum schema, EeDialect dialect);
@@ -64,16 +65,19 @@ ee_sql_jsonschema_is_valid(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	program = program_of_call(fcinfo);
+	program = program_of_call(fcinfo, 2, false);
 	instance = PG_GETARG_JSONB_P(1);
 	valid = ee_schema_eval(program, instance);
 	PG_FREE_IF_COPY(instance, 1);
 	PG_RETURN_BOOL(valid);
 }
 
-/* The program for arguments 0 and 2, remembered in fn_extra. */
+/*
+ * The program for argument 0 in the dialect of the nth, remembered in
+ * fn_extra; described: for an output.
+ */
 static const EeSchema *
-program_of_call(FunctionCallInfo fcinfo)
+program_of_call(FunctionCallInfo fcinfo, int nth, bool described)
 {
 	FmgrInfo   *flinfo = fcinfo->flinfo;
 	CallSite   *site = flinfo->fn_extra;
@@ -83,15 +87,15 @@ program_of_call(FunctionCallInfo fcinfo)
 
 	if (site != NULL && site->constant)
 		return ee_schema_cache_program(site->cached);
-	dialect = dialect_argument(fcinfo, 2);
+	dialect = dialect_argument(fcinfo, nth);
 	if (site != NULL && is_stored(site, PG_GETARG_DATUM(0), dialect))
 		return ee_schema_cache_program(site->cached);
 	schema = PG_GETARG_JSONB_P(0);
 	if (site == NULL)
 	{
-		cached = ee_schema_cache_get(schema, dialect);
+		cached = ee_schema_cache_get(schema, dialect, described);
 		site = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(CallSite));
-		site->constant = is_constant(flinfo, 0) && is_constant(flinfo, 2);
+		site->constant = is_constant(flinfo, 0) && is_constant(flinfo, nth);
 		site->cached = cached;
 		site->context = flinfo->fn_mcxt;
 		ee_schema_cache_pin(cached);
@@ -102,7 +106,7 @@ program_of_call(FunctionCallInfo fcinfo)
 	}
 	else if (!ee_schema_cache_is(site->cached, schema, dialect))
 	{
-		cached = ee_schema_cache_get(schema, dialect);
+		cached = ee_schema_cache_get(schema, dialect, described);
 		ee_schema_cache_pin(cached);
 		ee_schema_cache_unpin(site->cached);
 		site->cached = cached;
@@ -250,7 +254,7 @@ ee_sql_jsonschema_errors(PG_FUNCTION_ARGS)
 
 	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
 	{
-		program = program_of_call(fcinfo);
+		program = program_of_call(fcinfo, 2, false);
 		violations = ee_schema_report(program, PG_GETARG_JSONB_P(1), 0);
 	}
 	return ee_schema_rows(fcinfo, violations);
@@ -288,7 +292,7 @@ ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
 		options.dialect = dialect_argument(fcinfo, 1);
 		dialect = dialect_of_schema(schema, options.dialect);
 		metaschema = ee_schema_metaschema(ee_schema_dialect_uri(dialect));
-		cached = ee_schema_cache_get(metaschema, dialect);
+		cached = ee_schema_cache_get(metaschema, dialect, false);
 		violations = ee_schema_report(ee_schema_cache_program(cached),
 									  schema, 0);
 		violations = without_repetition(violations);
@@ -337,42 +341,27 @@ dialect_of_schema(Jsonb *schema, EeDialect dialect)
 	return dialect;
 }
 
-/*
- * jsonschema_output(schema, instance, format, dialect): what is valid gets
- * the fast answer; else the schema is compiled again, to know where in it
- * each keyword stands.
- */
+/* jsonschema_output(schema, instance, format, dialect) */
 Datum
 ee_sql_jsonschema_output(PG_FUNCTION_ARGS)
 {
-	EeSchemaOptions options = {0};
 	EeOutputFormat format = EE_OUTPUT_BASIC;
 	const EeSchema *program;
-	EeSchema   *located;
-	Jsonb	   *schema;
-	Jsonb	   *instance;
-	Jsonb	   *result;
 	char	   *name;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	name = PG_ARGISNULL(2) ? "basic" : text_to_cstring(PG_GETARG_TEXT_PP(2));
-	if (!ee_schema_output_format(name, &format))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown output format of JSON Schema: \"%s\"", name),
-				 errhint("Formats are flag, basic, detailed.")));
-	schema = PG_GETARG_JSONB_P(0);
-	instance = PG_GETARG_JSONB_P(1);
-	options.dialect = dialect_argument(fcinfo, 3);
-	program = ee_schema_cache_program(ee_schema_cache_get(schema,
-														  options.dialect));
-	if (format == EE_OUTPUT_FLAG || ee_schema_eval(program, instance))
-		PG_RETURN_JSONB_P(ee_schema_output(program, instance,
-										   EE_OUTPUT_FLAG));
-	options.locate = true;
-	located = ee_schema_compile(schema, &options);
-	result = ee_schema_output(located, instance, format);
-	ee_schema_free(located);
-	PG_RETURN_JSONB_P(result);
+	if (!PG_ARGISNULL(2))
+	{
+		name = text_to_cstring(PG_GETARG_TEXT_PP(2));
+		if (!ee_schema_output_format(name, &format))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unknown output format of JSON Schema: \"%s\"",
+							name),
+					 errhint("Formats are flag, basic, detailed.")));
+	}
+	program = program_of_call(fcinfo, 3, true);
+	PG_RETURN_JSONB_P(ee_schema_output(program, PG_GETARG_JSONB_P(1),
+									   format));
 }

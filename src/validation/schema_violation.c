@@ -14,8 +14,6 @@
 
 #define FOUND_BYTES		80		/* of a value in a report */
 
-static char *location_of(const EeReport *r, const char *path);
-
 /*
  * Adds a violation of a keyword, of which the caller says what was expected,
  * what was found and how that reads.  NULL: nobody wants to hear of it.
@@ -47,25 +45,31 @@ ee_schema_violation_add_at(EeReport *r, const EeHere *here,
 	violation->instance_path = ee_schema_path_text(here->instance);
 	violation->keyword_path = ee_schema_path_text(path);
 	violation->keyword = keyword;
-	violation->location = location_of(r, violation->keyword_path);
+	violation->location =
+		ee_schema_violation_location(r->program, r->node, r->node_path,
+									 violation->keyword_path);
 	r->violations = lappend(r->violations, violation);
 	return violation;
 }
 
-/* The URI of a path that begins with the way to the report's node. */
-static char *
-location_of(const EeReport *r, const char *path)
+/*
+ * The URI of a keyword's path that begins with the way to its node; NULL if
+ * it has none.
+ */
+char *
+ee_schema_violation_location(const EeSchema *program, EeNodeId node,
+							 const EePath *node_path, const char *path)
 {
 	const char *base;
 	StringInfoData buf;
 
-	if (r->program->locations == NULL ||
-		(base = r->program->locations[r->node]) == NULL)
+	if (program->descriptions == NULL ||
+		(base = program->descriptions[node].location) == NULL)
 		return NULL;
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, base);
 	ee_schema_uri_append_fragment(&buf, path +
-								  strlen(ee_schema_path_text(r->node_path)));
+								  strlen(ee_schema_path_text(node_path)));
 	return buf.data;
 }
 
@@ -84,7 +88,9 @@ ee_schema_violation_group(EeReport *r, const EeHere *here, int first)
 	group = palloc0(sizeof(EeViolation));
 	group->instance_path = ee_schema_path_text(here->instance);
 	group->keyword_path = ee_schema_path_text(here->keyword);
-	group->location = location_of(r, group->keyword_path);
+	group->location =
+		ee_schema_violation_location(r->program, r->node, r->node_path,
+									 group->keyword_path);
 	group->below = list_copy_tail(r->violations, first);
 	r->violations = lappend(list_truncate(r->violations, first), group);
 }

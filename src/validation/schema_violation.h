@@ -17,6 +17,10 @@ extern EeViolation *ee_schema_violation_add_at(EeReport *r,
 											   const char *keyword);
 extern void ee_schema_violation_group(EeReport *r, const EeHere *here,
 									  int first);
+extern char *ee_schema_violation_location(const EeSchema *program,
+										  EeNodeId node,
+										  const EePath *node_path,
+										  const char *path);
 extern char *ee_schema_violation_words(const char *first,...);
 extern char *ee_schema_violation_count(const char *words, uint32 n,
 									   const char *one, const char *many);

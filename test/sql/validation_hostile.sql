@@ -48,4 +48,12 @@ SELECT jsonschema_is_valid('{"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$re
 RESET statement_timeout;
 SELECT count(*) AS reported FROM jsonschema_errors('{"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}], "type": "array"}',
 	(repeat('[', 12) || '1' || repeat(']', 12))::jsonb);
+-- so are violations and annotations, where all ways fail or hold
+SELECT count(*) AS violations FROM jsonschema_errors('{"type": "array", "allOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}]}',
+	(repeat('[', 17) || '1' || repeat(']', 17))::jsonb);
+SELECT jsonb_array_length(jsonschema_output('{"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}]}',
+	(repeat('[', 17) || '1' || repeat(']', 17))::jsonb) -> 'annotations') AS annotations;
+-- what is wrong at the bottom of a deep instance, and beside it at each level
+SELECT count(*) FROM jsonschema_errors('{"items": {"$ref": "#"}, "prefixItems": [{"type": "string"}]}',
+	(repeat('[1, ', 1000) || '1' || repeat(']', 1000))::jsonb);
 SELECT 'still here' AS backend;
