@@ -94,7 +94,7 @@ BEGIN
 					CASE WHEN value::boolean THEN 2 ELSE 1 END);
 			END IF;
 			expected := 'true or false';
-		WHEN 'processing_log' THEN
+		WHEN 'processing_log', 'immediate' THEN
 			IF type <> 'boolean' THEN
 				expected := 'true or false';
 			END IF;
@@ -118,7 +118,7 @@ BEGIN
 		ELSE
 			RAISE EXCEPTION USING ERRCODE = 'VE304',
 				MESSAGE = format('unknown option "%s"', name),
-				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, start, delivery_guarantee, idempotency_key, filter, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
+				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, immediate, start, delivery_guarantee, idempotency_key, filter, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
 	END CASE;
 
 	IF lower IS NOT NULL THEN
@@ -316,6 +316,11 @@ BEGIN
 		WHEN draft.kind = 'notify' AND draft.options ->> 'delivery_guarantee'
 			IN ('at_least_once', 'exactly_once')
 			THEN 'Kind notify delivers at most once.'
+		WHEN (draft.options -> 'immediate')::boolean AND draft.kind <> 'handler'
+			THEN 'Only a handler can be called immediately.'
+		WHEN (draft.options -> 'immediate')::boolean
+			AND draft.options ->> 'start' <> 'now'
+			THEN 'Immediate delivery begins now.'
 		END;
 	IF problem IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'VE304',
@@ -513,6 +518,13 @@ BEGIN
 	END IF;
 	draft := event_engine.subscription_draft(old, patterns, handler, filter,
 		filters, match, channel, NULL, options);
+	-- it has no place in the log to go on from
+	IF (draft.options -> 'immediate') IS DISTINCT FROM
+		(old.options -> 'immediate') THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = 'option "immediate" cannot be changed',
+			HINT = 'Unsubscribe, and subscribe again.';
+	END IF;
 
 	UPDATE event_engine.subscriptions AS s
 		SET patterns = draft.patterns, match = draft.match,

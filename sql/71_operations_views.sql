@@ -82,7 +82,8 @@ CREATE VIEW event_engine.stat_subscriptions AS
 		COALESCE(d.parked, 0) AS parked,
 		COALESCE(d.leased, 0) + COALESCE(l.leased, 0) AS leased,
 		COALESCE(x.dead_letters, 0) AS dead_letters,
-		GREATEST(p.last - c.seq, 0) AS lag,
+		CASE WHEN (s.options -> 'immediate')::boolean THEN 0
+			ELSE GREATEST(p.last - c.seq, 0) END AS lag,
 		d.next_attempt_at, d.last_error, c.moved_at,
 		COALESCE(r.delivered_rate, 0) AS delivered_rate,
 		COALESCE(r.failed_rate, 0) AS failed_rate,

@@ -41,7 +41,11 @@ CREATE VIEW event_engine.duties AS
 			add_event_rule,remove_event_rule,
 			list_event_rules,get_event_definition,list_event_definitions,
 			validate_event,run_maintenance,redrive_dead_letters,
-			discard_dead_letters,replay_events,process_event}')
+			discard_dead_letters,replay_events,process_event}'),
+		-- one event at a time, and for tests
+		('subscriber', '{process_event,run_pending,make_due,
+			lock_deliveries,wait_for_delivery,undelivered_event}'),
+		('reader', '{assert_published,wait_for_event,first_published}')
 		) AS d (duty, names)
 	JOIN pg_catalog.pg_proc AS p ON p.proname = ANY (d.names)
 		AND p.pronamespace = 'event_engine'::regnamespace

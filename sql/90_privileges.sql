@@ -29,3 +29,6 @@ GRANT EXECUTE ON FUNCTION
 	event_engine.compare_versions(text, text),
 	event_engine.event_time(uuid)
 TO PUBLIC;
+
+/* The condition of a trigger, asked in the name of whoever inserts. */
+GRANT EXECUTE ON FUNCTION event_engine.delivers_immediately() TO PUBLIC;

@@ -10,6 +10,7 @@
 
 #include "miscadmin.h"
 
+#include "delivery/immediate.h"
 #include "ground/compat.h"
 #include "ground/config.h"
 #include "ground/debug_point.h"
@@ -25,6 +26,7 @@ _PG_init(void)
 	ee_debug_point_init();
 	ee_config_init();
 	ee_shared_init();
+	ee_immediate_init();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	ee_utility_hook_init();

@@ -175,6 +175,8 @@ ee_handler_event_datum(TupleTableSlot *slot)
 void
 ee_handler_call(EeHandler *handler, Datum event)
 {
+	Datum		outer = ee_causation_event;
+
 	ee_causation_set(event);
 	if (handler->kind == EE_HANDLER_EVENT)
 		invoke(handler, event);
@@ -187,12 +189,13 @@ ee_handler_call(EeHandler *handler, Datum event)
 		ee_envelope_deform(event, &deformed);
 		invoke(handler, JsonbPGetDatum(ee_envelope_to_jsonb(&deformed)));
 	}
-	ee_causation_clear();
+	ee_causation_set(outer);
 }
 
 void
 ee_handler_call_batch(EeHandler *handler, Datum *events, int n)
 {
+	Datum		outer = ee_causation_event;
 	ArrayType  *array;
 
 	array = construct_array(events, n, ee_extension_event_type(), -1, false,
@@ -200,13 +203,14 @@ ee_handler_call_batch(EeHandler *handler, Datum *events, int n)
 	if (n == 1)
 		ee_causation_set(events[0]);
 	invoke(handler, PointerGetDatum(array));
-	ee_causation_clear();
+	ee_causation_set(outer);
 }
 
 static void
 invoke(EeHandler *handler, Datum argument)
 {
 	LOCAL_FCINFO(fcinfo, 1);
+	bool		outer = running;
 
 	InitFunctionCallInfoData(*fcinfo, &handler->function, 1,
 							 DEFAULT_COLLATION_OID, NULL, NULL);
@@ -214,7 +218,7 @@ invoke(EeHandler *handler, Datum argument)
 	fcinfo->args[0].isnull = false;
 	running = true;
 	(void) FunctionCallInvoke(fcinfo);
-	running = false;
+	running = outer;
 	/* the next call sees what this one has done */
 	CommandCounterIncrement();
 }
@@ -223,6 +227,13 @@ bool
 ee_handler_running(void)
 {
 	return running;
+}
+
+void
+ee_handler_resume(bool outer, Datum causing)
+{
+	running = outer;
+	ee_causation_set(causing);
 }
 
 void

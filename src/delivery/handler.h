@@ -55,6 +55,12 @@ extern void ee_handler_call_batch(EeHandler *handler, Datum *events, int n);
 /* Is a handler running in this process? */
 extern bool ee_handler_running(void);
 
+/*
+ * After an error that leaves an outer handler to go on: as it was before,
+ * see ee_handler_running() and ee_causation_event.
+ */
+extern void ee_handler_resume(bool outer, Datum causing);
+
 /* After an error: none is. */
 extern void ee_handler_reset(void);
 

@@ -119,6 +119,15 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 	ErrorData  *volatile error = NULL;
 	EeRound		round;
 
+	/* its publishers call the handler themselves */
+	if (delivery->subscription->immediate)
+	{
+		delivery->behind = false;
+		memset(&round, 0, sizeof(round));
+		round.outcome = EE_ROUND_IDLE;
+		pfree(progress);
+		return round;
+	}
 	unit->begin();
 	PG_TRY();
 	{

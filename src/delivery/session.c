@@ -23,6 +23,7 @@
 #include "delivery/handler.h"
 #include "delivery/lane.h"
 #include "delivery/round.h"
+#include "delivery/session.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/invalidate.h"
@@ -101,16 +102,23 @@ leave_unit(MemoryContext caller)
 Datum
 ee_sql_process_batch(PG_FUNCTION_ARGS)
 {
-	volatile int max = PG_GETARG_INT32(0);
+	int			max = PG_GETARG_INT32(0);
 	char	   *only = PG_ARGISNULL(1) ? NULL :
 		text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	PG_RETURN_INT32(ee_session_process_batch(max, only));
+}
+
+int
+ee_session_process_batch(int max, const char *only)
+{
 	MemoryContext caller = CurrentMemoryContext;
 	uint64		generation;
 	List	   *subscriptions;
 	ListCell   *lc;
 	int32		last = PG_INT32_MIN;
 	bool		again;
-	int			done = 0;
+	volatile int done = 0;
 
 	PreventCommandIfReadOnly("process_batch()");
 	if (max < 1)
@@ -159,7 +167,7 @@ ee_sql_process_batch(PG_FUNCTION_ARGS)
 			last = subscription->number;
 		}
 	} while (again);
-	PG_RETURN_INT32(done);
+	return done;
 }
 
 static int

@@ -25,6 +25,7 @@ int			ee_config_store_hop_limit = 32;
 bool		ee_config_delivery_enabled = true;
 int			ee_config_delivery_poll_interval = 5000;
 int			ee_config_delivery_batch_time = 200;
+bool		ee_config_delivery_immediate = false;
 int			ee_config_delivery_shared_subscriptions = 4096;
 int			ee_config_operations_counted_patterns = 2000;
 int			ee_config_worker_slots = 32;
@@ -155,6 +156,12 @@ define_delivery(void)
 							&ee_config_delivery_batch_time,
 							200, 1, 3600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("event_engine.delivery_immediate",
+							 "Calls handlers when an event is published, in a transaction that cannot commit.",
+							 "For tests that are rolled back.",
+							 &ee_config_delivery_immediate,
+							 false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	/* needed for shared memory only, and refused once the server is up */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("event_engine.delivery_shared_subscriptions",

@@ -26,6 +26,7 @@ extern int	ee_config_store_hop_limit;
 extern bool ee_config_delivery_enabled;
 extern int	ee_config_delivery_poll_interval;	/* milliseconds */
 extern int	ee_config_delivery_batch_time;	/* milliseconds */
+extern bool ee_config_delivery_immediate;
 extern int	ee_config_delivery_shared_subscriptions;
 
 /* operations */

@@ -23,6 +23,7 @@
 #include "utils/typcache.h"
 
 #include "ground/envelope.h"
+#include "ground/extension.h"
 
 typedef struct EnvelopeMember
 {
@@ -75,6 +76,18 @@ void
 ee_envelope_deform(Datum event, EeEvent *result)
 {
 	deform_row(DatumGetHeapTupleHeader(event), result);
+}
+
+Datum
+ee_envelope_form(EeEvent *event)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc(ee_extension_event_type(), -1);
+	HeapTuple	tuple = heap_form_tuple(desc, event->values, event->nulls);
+	Datum		result = heap_copy_tuple_as_datum(tuple, desc);
+
+	heap_freetuple(tuple);
+	ReleaseTupleDesc(desc);
+	return result;
 }
 
 /*

@@ -103,4 +103,7 @@ extern bool ee_envelope_value(const EeEvent *event, EeEnvelopeField field,
  */
 extern void ee_envelope_deform(Datum event, EeEvent *result);
 
+/* And put one together, palloc'd, with nothing toasted outside of it. */
+extern Datum ee_envelope_form(EeEvent *event);
+
 #endif							/* EE_ENVELOPE_H */

@@ -4,16 +4,29 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_db_role_setting.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "catalog/pg_class.h"
+#include "utils/varlena.h"
 
 #include "ground/extension.h"
 #include "ground/identity.h"
 
+/* What the server has where nobody has set anything. */
+#define DEFAULT_SEARCH_PATH "\"$user\", public"
+
+static char *path_setting(Oid database, Oid role);
+static bool names_pg_temp(const char *path);
 static void become(EeIdentity *saved, Oid userid, int sec_context);
 
 void
@@ -44,6 +57,84 @@ become(EeIdentity *saved, Oid userid, int sec_context)
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
 	saved->guc_level = 0;
 	SetUserIdAndSecContext(userid, saved->sec_context | sec_context);
+}
+
+/*
+ * By what ALTER ROLE and ALTER DATABASE have set; what postgresql.conf says
+ * cannot be told from here, where the session's own user has another.
+ */
+void
+ee_identity_search_path(Oid role)
+{
+	const Oid	scopes[][2] = {{MyDatabaseId, role}, {InvalidOid, role},
+	{MyDatabaseId, InvalidOid}, {InvalidOid, InvalidOid}};
+	char	   *path = NULL;
+
+	for (int i = 0; path == NULL && i < lengthof(scopes); i++)
+		path = path_setting(scopes[i][0], scopes[i][1]);
+	if (path == NULL)
+		path = DEFAULT_SEARCH_PATH;
+	if (!names_pg_temp(path))
+		path = path[0] == '\0' ? "pg_temp" : psprintf("%s, pg_temp", path);
+	(void) set_config_option("search_path", path, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+static char *
+path_setting(Oid database, Oid role)
+{
+	static const char name[] = "search_path=";
+	Relation	rel = table_open(DbRoleSettingRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+	char	   *path = NULL;
+
+	ScanKeyInit(&keys[0], Anum_pg_db_role_setting_setdatabase,
+				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(database));
+	ScanKeyInit(&keys[1], Anum_pg_db_role_setting_setrole,
+				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(role));
+	scan = systable_beginscan(rel, DbRoleSettingDatidRolidIndexId, true, NULL,
+							  2, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		config = heap_getattr(tuple,
+										  Anum_pg_db_role_setting_setconfig,
+										  RelationGetDescr(rel), &isnull);
+		Datum	   *settings;
+		int			n = 0;
+
+		if (!isnull)
+			deconstruct_array(DatumGetArrayTypeP(config), TEXTOID, -1, false,
+							  TYPALIGN_INT, &settings, NULL, &n);
+		for (int i = 0; i < n; i++)
+		{
+			char	   *setting = TextDatumGetCString(settings[i]);
+
+			if (strncmp(setting, name, sizeof(name) - 1) == 0)
+				path = setting + sizeof(name) - 1;
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return path;
+}
+
+static bool
+names_pg_temp(const char *path)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+	bool		found = false;
+
+	/* one that cannot be parsed is refused where it is set */
+	if (!SplitIdentifierString(pstrdup(path), ',', &names))
+		return true;
+	foreach(lc, names)
+		found |= strcmp(lfirst(lc), "pg_temp") == 0;
+	return found;
 }
 
 void

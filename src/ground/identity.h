@@ -28,4 +28,11 @@ extern void ee_identity_handler(EeIdentity *saved, Oid owner);
 
 extern void ee_identity_restore(const EeIdentity *saved);
 
+/*
+ * Search as the role would in a session of its own, with temporary objects
+ * last: those are whoever's session this is.  Until the current nesting level
+ * of settings ends.
+ */
+extern void ee_identity_search_path(Oid role);
+
 #endif							/* EE_IDENTITY_H */

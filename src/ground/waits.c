@@ -14,7 +14,8 @@ ee_waits_event(EeWait wait)
 		"EventEngineRouter",
 		"EventEngineExecutor",
 		"EventEngineHold",
-		"EventEngineReceive"
+		"EventEngineReceive",
+		"EventEngineTest"
 	};
 	static uint32 events[EE_N_WAITS];
 

@@ -18,6 +18,7 @@ typedef enum EeWait
 	EE_WAIT_EXECUTOR,
 	EE_WAIT_HOLD,
 	EE_WAIT_AWAIT,
+	EE_WAIT_TEST,
 	EE_N_WAITS
 } EeWait;
 

@@ -191,6 +191,7 @@ fill_options(EeSubscription *subscription, Jsonb *options)
 		(int) number_option(options, "timeout_ms", 30000);
 	subscription->processing_log =
 		bool_option(options, "processing_log", false);
+	subscription->immediate = bool_option(options, "immediate", false);
 }
 
 static double

@@ -48,6 +48,7 @@ typedef struct EeSubscription
 	double		jitter;			/* 0..1: share of the wait that is random */
 	int			timeout_ms;		/* of one call of the handler; 0: none */
 	bool		processing_log;
+	bool		immediate;		/* called by the publisher, not by workers */
 } EeSubscription;
 
 /*

@@ -32,6 +32,8 @@
 /* Rows handed to the table at once. */
 #define APPEND_CHUNK	1000
 
+void		(*ee_append_hook) (EeEvent *events, int n) = NULL;
+
 /* seq of the row that append_with_triggers() is handing over, or 0 */
 static int64 inserting = 0;
 
@@ -101,7 +103,11 @@ ee_append_events(EeEvent *events, int n)
 		if (partition->foreign_triggers)
 			append_with_triggers(partition, events + begin, end - begin);
 		else
+		{
 			append_run(partition, events + begin, end - begin);
+			if (ee_append_hook != NULL)
+				ee_append_hook(events + begin, end - begin);
+		}
 		begin = end;
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $top = "$FindBin::Bin/../..";
-my $node = new_server('documents', conf => 'max_prepared_transactions = 10');
+my $node = new_server('documents', conf => "max_prepared_transactions = 10\nmax_worker_processes = 60");
 my $number = 0;
 
 foreach my $page ("$top/README.md", sort glob "$top/docs/*.md")

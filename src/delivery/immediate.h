@@ -1,0 +1,22 @@
+/*
+ * immediate.h
+ *	  Call handlers in the transaction that publishes.
+ */
+#ifndef EE_IMMEDIATE_H
+#define EE_IMMEDIATE_H
+
+#include "postgres.h"
+
+#include "routing/subscription.h"
+
+/* When the library is loaded: be told of what is published. */
+extern void ee_immediate_init(void);
+
+/*
+ * Call the handler of a subscription with an event (composite), here and now,
+ * as the subscription's owner.  What it raises is the caller's.
+ */
+extern void ee_immediate_call(const EeSubscription *subscription,
+							  Datum event);
+
+#endif							/* EE_IMMEDIATE_H */

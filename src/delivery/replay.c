@@ -1,0 +1,143 @@
+/*
+ * replay.c
+ *	  Deliver again what has been delivered.
+ *
+ * A replayed event says so in its metadata, "replayed": true, so the mark is
+ * in the event, in the envelope, in what a client receives, and stays with
+ * the event when it is retried or becomes a dead letter.  Publishers cannot
+ * set it: metadata is closed.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "fmgr.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/xid8.h"
+
+#include "delivery/cursor.h"
+#include "delivery/immediate.h"
+#include "delivery/lane.h"
+#include "delivery/replay.h"
+#include "delivery/session.h"
+#include "ground/envelope.h"
+#include "ground/errors.h"
+#include "ground/identity.h"
+#include "routing/routing_cache.h"
+
+#define KEY_REPLAYED	"replayed"
+
+static Jsonb *marked_metadata(Jsonb *metadata);
+static const EeSubscription *subscription_by_number(int32 number);
+
+PG_FUNCTION_INFO_V1(ee_sql_passed_event);
+PG_FUNCTION_INFO_V1(ee_sql_call_handler);
+PG_FUNCTION_INFO_V1(ee_sql_process_subscription);
+
+Datum
+ee_replay_mark(Datum event)
+{
+	EeEvent		deformed;
+	Datum		metadata;
+
+	ee_envelope_deform(event, &deformed);
+	metadata = EE_EVENT_VALUE(&deformed, EE_EVENT_METADATA);
+	EE_EVENT_VALUE(&deformed, EE_EVENT_METADATA) =
+		JsonbPGetDatum(marked_metadata(DatumGetJsonbP(metadata)));
+	return ee_envelope_form(&deformed);
+}
+
+static Jsonb *
+marked_metadata(Jsonb *metadata)
+{
+	JsonbParseState *state = NULL;
+	JsonbIterator *iterator = JsonbIteratorInit(&metadata->root);
+	JsonbValue	key;
+	JsonbValue	value;
+
+	(void) JsonbIteratorNext(&iterator, &value, true);
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
+	{
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		(void) pushJsonbValue(&state, WJB_KEY, &key);
+		(void) pushJsonbValue(&state, WJB_VALUE, &value);
+	}
+	key.type = jbvString;
+	key.val.string.val = KEY_REPLAYED;
+	key.val.string.len = strlen(KEY_REPLAYED);
+	value.type = jbvBool;
+	value.val.boolean = true;
+	(void) pushJsonbValue(&state, WJB_KEY, &key);
+	(void) pushJsonbValue(&state, WJB_VALUE, &value);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * passed_event(number integer, event) RETURNS boolean.  Without the lock of
+ * the subscription, so that it tells of a moment.
+ */
+Datum
+ee_sql_passed_event(PG_FUNCTION_ARGS)
+{
+	EeCursor   *cursor = ee_cursor_load(PG_GETARG_INT32(0),
+										ee_lane_number(0, 0,
+													   EE_PRIORITY_NORMAL));
+	const EeLogCursor *at = &cursor->at;
+	EeEvent		event;
+	int64		seq;
+	uint64		xid;
+
+	ee_envelope_deform(PG_GETARG_DATUM(1), &event);
+	seq = DatumGetInt64(EE_EVENT_VALUE(&event, EE_EVENT_SEQ));
+	xid = U64FromFullTransactionId(DatumGetFullTransactionId(EE_EVENT_VALUE(&event, EE_EVENT_XID)));
+	PG_RETURN_BOOL(ee_log_position_sees(&at->low, seq, xid) ||
+				   (at->in_range && seq <= at->seq &&
+					ee_log_position_sees(&at->high, seq, xid)));
+}
+
+/* call_handler(number integer, event): again, and marked. */
+Datum
+ee_sql_call_handler(PG_FUNCTION_ARGS)
+{
+	ee_immediate_call(subscription_by_number(PG_GETARG_INT32(0)),
+					  ee_replay_mark(PG_GETARG_DATUM(1)));
+	PG_RETURN_VOID();
+}
+
+/*
+ * process_subscription(number integer) RETURNS integer: deliver what waits,
+ * with the search path that its owner has.
+ */
+Datum
+ee_sql_process_subscription(PG_FUNCTION_ARGS)
+{
+	const EeSubscription *subscription =
+		subscription_by_number(PG_GETARG_INT32(0));
+	char	   *subscriber = pstrdup(subscription->subscriber);
+	int			nest_level = NewGUCNestLevel();
+	int			done;
+
+	ee_identity_search_path(subscription->owner);
+	done = ee_session_process_batch(INT_MAX, subscriber);
+	AtEOXact_GUC(false, nest_level);
+	PG_RETURN_INT32(done);
+}
+
+static const EeSubscription *
+subscription_by_number(int32 number)
+{
+	ListCell   *lc;
+
+	foreach(lc, ee_routing_cache_all())
+	{
+		const EeSubscription *subscription = lfirst(lc);
+
+		if (subscription->number == number)
+			return subscription;
+	}
+	ereport(ERROR,
+			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
+			 errmsg("subscription number %d does not exist", number)));
+}
