@@ -76,26 +76,31 @@ ee_similar_offer(EeSimilar *similar, const char *name, uint32 len)
 	}
 }
 
-/* Edits from a to b; more than most if they are more. */
+/*
+ * Edits from a to b; more than most if they are more.  What lies further than
+ * most from the diagonal need not be looked at.
+ */
 static int
 distance(const pg_wchar *a, int alen, const pg_wchar *b, int blen, int most)
 {
-	int			rows[3][EE_SIMILAR_CHARS + 1];
+	int			rows[3][EE_SIMILAR_CHARS + 2];
 	int		   *before = rows[0];	/* of the character before the last */
 	int		   *last = rows[1];
 	int		   *row = rows[2];
 	int			i,
 				j;
 
-	for (j = 0; j <= blen; j++)
-		last[j] = j;
+	for (j = 0; j <= blen + 1; j++)
+		last[j] = before[j] = j;
 	for (i = 1; i <= alen; i++)
 	{
-		int			least = i;
+		int			from = Max(1, i - most);
+		int			to = Min(blen, i + most);
+		int			least = from == 1 ? i : most + 1;
 		int		   *free_row = before;
 
-		row[0] = i;
-		for (j = 1; j <= blen; j++)
+		row[from - 1] = least;
+		for (j = from; j <= to; j++)
 		{
 			int			d = last[j - 1] + (a[i - 1] != b[j - 1]);
 
@@ -106,6 +111,7 @@ distance(const pg_wchar *a, int alen, const pg_wchar *b, int blen, int most)
 			row[j] = d;
 			least = Min(least, d);
 		}
+		row[to + 1] = most + 1;
 		if (least > most)
 			return least;
 		before = last;

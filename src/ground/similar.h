@@ -9,7 +9,7 @@
 
 #include "mb/pg_wchar.h"
 
-#define EE_SIMILAR_CHARS	64	/* longer names are not compared */
+#define EE_SIMILAR_CHARS	255 /* longer names are not compared */
 
 typedef struct EeSimilar
 {

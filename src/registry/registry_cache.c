@@ -22,11 +22,11 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/varlena.h"
 
 #include "ground/config.h"
 #include "ground/errors.h"
 #include "ground/invalidate.h"
+#include "ground/similar.h"
 #include "registry/event_definition.h"
 #include "registry/event_rule.h"
 #include "registry/registry_cache.h"
@@ -36,7 +36,6 @@
 #define CACHE_BYTES		(64 * 1024 * 1024)
 
 /* for the hint: how far a suggested name is from the one asked for */
-#define SUGGEST_DISTANCE	3
 #define SUGGEST_ROWS		1000
 
 typedef struct CacheKey
@@ -109,7 +108,7 @@ static void unknown_pattern(const char *pattern, int len)
 			pg_attribute_noreturn();
 static void unknown_version(const char *pattern, int len, const char *version)
 			pg_attribute_noreturn();
-static char *similar_pattern(const char *pattern, int len);
+static const char *similar_pattern(const char *pattern, int len);
 
 static MemoryContext cache_context = NULL;
 static slots_hash *slots = NULL;
@@ -489,7 +488,7 @@ drop(CacheEntry *entry)
 static void
 unknown_pattern(const char *pattern, int len)
 {
-	char	   *similar = similar_pattern(pattern, len);
+	const char *similar = similar_pattern(pattern, len);
 	int			shown = pg_mbcliplen(pattern, len, EE_PATTERN_MAX);
 
 	ereport(ERROR,
@@ -511,42 +510,30 @@ unknown_version(const char *pattern, int len, const char *version)
 }
 
 /* The registered pattern that looks most like a name, or NULL. */
-static char *
+static const char *
 similar_pattern(const char *pattern, int len)
 {
 	EeRowScan	scan;
-	HeapTuple	tuple;
-	char	   *best = NULL;
-	int			distance = Min(SUGGEST_DISTANCE, len / 3);
+	EeSimilar	similar;
 	int			i;
 
-	if (distance == 0 || len > EE_PATTERN_MAX)
+	ee_similar_begin(&similar, pattern, len);
+	if (similar.len < 0)
 		return NULL;
-
 	ee_registry_row_begin(&scan, EE_REL_EVENT_DEFINITIONS, NULL, 0, NULL, NULL);
 	for (i = 0; i < SUGGEST_ROWS; i++)
 	{
+		HeapTuple	tuple = ee_registry_row_next(&scan);
 		char	   *candidate;
-		int			d;
 
-		tuple = ee_registry_row_next(&scan);
 		if (!HeapTupleIsValid(tuple))
 			break;
 		candidate = get_string(&scan, tuple, EE_DEFINITION_PATTERN);
-		d = varstr_levenshtein_less_equal(pattern, len,
-										  candidate, strlen(candidate),
-										  1, 1, 1, distance, true);
-		if (d <= distance)
-		{
-			best = candidate;
-			distance = d - 1;
-			if (distance <= 0)
-				break;
-		}
-		else
+		ee_similar_offer(&similar, candidate, strlen(candidate));
+		if (candidate != similar.best)
 			pfree(candidate);
 	}
 	ee_registry_row_end(&scan);
 
-	return best;
+	return similar.best;
 }

@@ -20,6 +20,7 @@
 #include "validation/schema_output.h"
 #include "validation/schema_report.h"
 #include "validation/schema_rows.h"
+#include "validation/schema_unknown.h"
 #include "validation/schema_value.h"
 
 PG_FUNCTION_INFO_V1(ee_sql_jsonschema_is_valid);
@@ -31,6 +32,8 @@ PG_FUNCTION_INFO_V1(ee_sql_jsonschema_output);
 
 /* schemas up to here are remembered as they came */
 #define MAX_STORED	(64 * 1024)
+
+#define MAX_CHECKED 1000		/* violations of a metaschema */
 
 /* what a call site remembers */
 typedef struct CallSite
@@ -274,7 +277,7 @@ ee_sql_jsonschema_errors_with(PG_FUNCTION_ARGS)
 
 /*
  * jsonschema_check(schema, dialect): against the metaschema; where that has
- * nothing to say, what the compiler finds.
+ * nothing to say, what the compiler finds; then names that are no keywords.
  */
 Datum
 ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
@@ -294,10 +297,14 @@ ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
 		metaschema = ee_schema_metaschema(ee_schema_dialect_uri(dialect));
 		cached = ee_schema_cache_get(metaschema, dialect, false);
 		violations = ee_schema_report(ee_schema_cache_program(cached),
-									  schema, 0);
+									  schema, MAX_CHECKED);
 		violations = without_repetition(violations);
 		if (violations == NIL)
 			violations = ee_schema_compile_problems(schema, &options);
+		/* the metaschema of v1 allows no others */
+		if (dialect != EE_DIALECT_V1)
+			violations = list_concat(violations,
+									 ee_schema_unknown(schema, dialect));
 	}
 	return ee_schema_rows(fcinfo, violations);
 }

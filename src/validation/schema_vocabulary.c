@@ -147,6 +147,20 @@ ee_schema_keyword(EeDialect dialect, uint32 vocabularies, const char *name,
 	return NULL;
 }
 
+/* The name of a dialect's n-th keyword, NULL where there are no more. */
+const char *
+ee_schema_keyword_name(EeDialect dialect, int n)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(keywords); i++)
+	{
+		if ((keywords[i].dialects & (1 << dialect)) && n-- == 0)
+			return keywords[i].name;
+	}
+	return NULL;
+}
+
 /*
  * The dialect that a metaschema's URI names; http and https are the same, an
  * empty fragment may follow.
@@ -196,6 +210,12 @@ const char *
 ee_schema_dialect_uri(EeDialect dialect)
 {
 	return dialects[dialect].uri;
+}
+
+const char *
+ee_schema_dialect_name(EeDialect dialect)
+{
+	return dialects[dialect].name;
 }
 
 /* The bit of a vocabulary that $vocabulary names, 0 if it is unknown. */

@@ -18,6 +18,8 @@ typedef enum EeDialect
 	EE_DIALECT_V1,
 } EeDialect;
 
+#define EE_DIALECTS		(EE_DIALECT_V1 + 1)
+
 /* vocabularies, as bits of a set */
 #define EE_VOCAB_CORE			0x01
 #define EE_VOCAB_APPLICATOR		0x02
@@ -113,9 +115,11 @@ typedef struct EeKeywordInfo
 extern const EeKeywordInfo *ee_schema_keyword(EeDialect dialect,
 											  uint32 vocabularies,
 											  const char *name, uint32 len);
+extern const char *ee_schema_keyword_name(EeDialect dialect, int n);
 extern bool ee_schema_dialect_of_uri(const char *uri, EeDialect *dialect);
 extern bool ee_schema_dialect_of_name(const char *name, EeDialect *dialect);
 extern const char *ee_schema_dialect_uri(EeDialect dialect);
+extern const char *ee_schema_dialect_name(EeDialect dialect);
 extern uint32 ee_schema_vocabulary_of_uri(const char *uri, uint32 len);
 
 #endif							/* EE_SCHEMA_VOCABULARY_H */

@@ -19,3 +19,12 @@ FROM (VALUES ('draft4', 'http://json-schema.org/draft-04/schema#'), ('draft6', '
 	('draft7', 'http://json-schema.org/draft-07/schema#'), ('2019-09', 'https://json-schema.org/draft/2019-09/schema'),
 	('2020-12', 'https://json-schema.org/draft/2020-12/schema'),
 	('v1', 'https://json-schema.org/v1')) v (d, u);
+
+-- names that are no keywords but are like one, or are one elsewhere; others are annotations
+SELECT instance_path, keyword, message FROM jsonschema_check('{"title": "t", "x-own": 1, "unit": "kg", "note": "n", "example": 1, "$comment": "c",
+	"propertes": {"wrong": {}}, "properties": {"requird": {"maxlength": 3}, "fine": {"enum": [{"requird": 1}]}}, "required": ["requird"],
+	"$defs": {"a": {"ref": "#"}, "b": {"id": "x"}}, "anyOf": [{"mininum": 1}, true], "additionalItems": false,
+	"allOf": [{"$schema": "http://json-schema.org/draft-04/schema#", "id": "x"}], "default": {"requird": 1}}');
+SELECT instance_path, message FROM jsonschema_check('{"id": "http://example.com/x", "const": 1, "if": {"minContains": 1}, "properties": {"const": {}}}', 'draft4');
+SELECT instance_path, message FROM jsonschema_check('{"requird": [], "type": 1}');
+SELECT instance_path, message FROM jsonschema_check('{"properties": {"a": {"requird": []}}, "x-own": 1}', 'v1');

@@ -17,6 +17,7 @@ import time
 
 import psycopg2
 
+import reports
 from payloads import payloads
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -155,6 +156,8 @@ def main():
     print('|---|%s' % ('--:|' * len(KINDS)))
     for name, of in figures.items():
         print('| %s | %s |' % (name, ' | '.join('{:,.0f}'.format(of[k]) if k in of else '' for k in KINDS)))
+
+    reports.report(reports.measure(cursor, {kind: kinds[kind][0] for kind in reports.KINDS}, args.rounds))
 
 
 main()
