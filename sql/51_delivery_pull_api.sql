@@ -338,8 +338,8 @@ COMMENT ON FUNCTION event_engine.check_visibility_timeout(interval, boolean) IS
  *
  * Result: the events, all under one receipt: first those whose lease has run
  * out, then those whose retry or deliver_at is due, then new ones.  None when
- * there is nothing, the subscription is paused, or another transaction is
- * just receiving from it.
+ * there is nothing, the subscription is paused, its rate_limit or
+ * max_in_flight allows none, or another transaction is just receiving from it.
  * Writes: event_leases, deliveries, the cursor; event_dead_letters for what
  * has been handed out max_attempts times.
  */

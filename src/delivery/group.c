@@ -79,6 +79,8 @@ bool
 ee_group_is_full(const EeGroup *group)
 {
 	return group->subxacts >= EE_GROUP_SUBXACTS ||
+		ee_breaker_doubts(&group->delivery->subscription->breaker,
+						  group->delivered, group->failed) ||
 		(group->until != DT_NOEND && GetCurrentTimestamp() >= group->until);
 }
 

@@ -24,6 +24,7 @@
 #include "utils/tuplestore.h"
 
 #include "delivery/pull.h"
+#include "delivery/pull_flow.h"
 #include "ground/envelope.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
@@ -131,6 +132,7 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	TimestampTz at = GetCurrentTimestamp();
 	TimestampTz until;
 	int32		number;
+	int			allowed;
 
 	PreventCommandIfReadOnly("receive_events()");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
@@ -157,13 +159,17 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	memset(&receipt, 0, sizeof(receipt));
 	receipt.id = *DatumGetUUIDP(OidFunctionCall0(F_GEN_RANDOM_UUID));
 	receipt.result = (ReturnSetInfo *) fcinfo->resultinfo;
-	receipt.max = PG_GETARG_INT32(1);
+	receipt.max = allowed = ee_pull_flow_take(subscription,
+											  PG_GETARG_INT32(1));
+	if (allowed == 0)
+		return (Datum) 0;
 	if (something_is_due(number, at))
 		receive_again(&receipt, number, at, until);
 	if (receipt.n < receipt.max)
 		ee_pull_log(&receipt, number);
 	if (receipt.n > receipt.n_again)
 		lease(&receipt, number, at, until);
+	ee_pull_flow_put_back(subscription, allowed - receipt.n);
 	return (Datum) 0;
 }
 
