@@ -33,6 +33,7 @@
 #include "delivery/processing_log.h"
 #include "delivery/tally.h"
 #include "ground/config.h"
+#include "ground/debug_point.h"
 
 /* Events without a failure after which nobody is cautious any more. */
 #define CONFIDENT_AFTER		10000
@@ -122,9 +123,11 @@ run_group(EeGroup *group, EeDue *due, int n)
 				group->done(group, due, n);
 			return n;
 		}
+		ee_debug_point("group_after_failure");
 		if (n == 1)
 		{
 			settle(group, due, &result);
+			ee_debug_point("group_settled");
 			FreeErrorData(result.error);
 			return 1;
 		}
@@ -165,6 +168,7 @@ attempt(EeGroup *group, EeDue *due, int n, Attempt *result)
 								 ee_config_delivery_batch_time);
 		call(group, due, n, &at, &began);
 		ee_handler_timeout_stop();
+		ee_debug_point("group_before_release");
 		wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
 		ReleaseCurrentSubTransaction();
 	}

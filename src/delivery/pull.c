@@ -25,6 +25,7 @@
 
 #include "delivery/pull.h"
 #include "delivery/pull_flow.h"
+#include "ground/debug_point.h"
 #include "ground/envelope.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
@@ -170,6 +171,7 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	if (receipt.n > receipt.n_again)
 		lease(&receipt, number, at, until);
 	ee_pull_flow_put_back(subscription, allowed - receipt.n);
+	ee_debug_point("pull_leased");
 	return (Datum) 0;
 }
 
@@ -367,6 +369,7 @@ ee_sql_ack_events(PG_FUNCTION_ARGS)
 
 		if (subscription != NULL)
 			n = acknowledge(PG_GETARG_DATUM(0), subscription->number);
+		ee_debug_point("pull_acknowledged");
 		if (n > 0)
 			PG_RETURN_INT32(n);
 	}
