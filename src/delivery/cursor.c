@@ -24,7 +24,6 @@
 
 #include "delivery/cursor.h"
 #include "delivery/lane.h"
-#include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
@@ -125,6 +124,7 @@ ee_cursor_load(int32 number, int32 lane)
 				 errmsg("events are delivered in transactions of isolation level READ COMMITTED only")));
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	values[0] = Int32GetDatum(number);
 	values[1] = Int32GetDatum(lane);
 	moved = ee_plan_execute(&latest_move, values, NULL, false, 1) > 0 ||
@@ -293,9 +293,7 @@ ee_cursor_gather(void)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&gather, NULL, NULL, false, 0);
-	ee_debug_point("cursor_gathering");
 	ee_plan_execute(&empty, NULL, NULL, false, 0);
-	ee_debug_point("cursor_gathered");
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return true;

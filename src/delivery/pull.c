@@ -24,8 +24,6 @@
 #include "utils/tuplestore.h"
 
 #include "delivery/pull.h"
-#include "delivery/pull_flow.h"
-#include "ground/debug_point.h"
 #include "ground/envelope.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
@@ -133,7 +131,6 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	TimestampTz at = GetCurrentTimestamp();
 	TimestampTz until;
 	int32		number;
-	int			allowed;
 
 	PreventCommandIfReadOnly("receive_events()");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
@@ -160,18 +157,13 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	memset(&receipt, 0, sizeof(receipt));
 	receipt.id = *DatumGetUUIDP(OidFunctionCall0(F_GEN_RANDOM_UUID));
 	receipt.result = (ReturnSetInfo *) fcinfo->resultinfo;
-	receipt.max = allowed = ee_pull_flow_take(subscription,
-											  PG_GETARG_INT32(1));
-	if (allowed == 0)
-		return (Datum) 0;
+	receipt.max = PG_GETARG_INT32(1);
 	if (something_is_due(number, at))
 		receive_again(&receipt, number, at, until);
 	if (receipt.n < receipt.max)
 		ee_pull_log(&receipt, number);
 	if (receipt.n > receipt.n_again)
 		lease(&receipt, number, at, until);
-	ee_pull_flow_put_back(subscription, allowed - receipt.n);
-	ee_debug_point("pull_leased");
 	return (Datum) 0;
 }
 
@@ -230,6 +222,7 @@ something_is_due(int32 number, TimestampTz at)
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	ee_plan_execute(&due, values, NULL, false, 0);
 	found = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
 									   SPI_tuptable->tupdesc, 1, &isnull));
@@ -369,7 +362,6 @@ ee_sql_ack_events(PG_FUNCTION_ARGS)
 
 		if (subscription != NULL)
 			n = acknowledge(PG_GETARG_DATUM(0), subscription->number);
-		ee_debug_point("pull_acknowledged");
 		if (n > 0)
 			PG_RETURN_INT32(n);
 	}
@@ -394,6 +386,7 @@ settled_at_once(Datum receipt)
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	found = ee_plan_execute(&find, &receipt, NULL, false, 1) > 0;
 	if (found)
 		number = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
@@ -432,6 +425,7 @@ acknowledge(Datum receipt, int32 number)
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	ee_plan_execute(&plan, values, NULL, false, 0);
 	n = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 									SPI_tuptable->tupdesc, 1, &isnull));

@@ -21,7 +21,6 @@
 #include "delivery/pull.h"
 #include "delivery/retry.h"
 #include "delivery/round.h"
-#include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
@@ -74,7 +73,6 @@ ee_pull_log(EeReceipt *receipt, int32 number)
 	moved |= add_counts(number, cursor);
 	if (moved)
 		ee_cursor_store(number, EE_PULL_LANE, cursor);
-	ee_debug_point("pull_after_read");
 	MemoryContextDelete(delivery->context);
 }
 
@@ -238,6 +236,7 @@ add_counts(int32 number, EeCursor *cursor)
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	ee_plan_execute(&take, &value, NULL, false, 0);
 	delivered = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 							  &isnull);

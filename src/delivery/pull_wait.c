@@ -281,6 +281,7 @@ earliest_due(int32 number)
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	ee_plan_execute(&earliest, &value, NULL, false, 0);
 	due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 						&isnull);

@@ -195,8 +195,7 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 			round.outcome == EE_ROUND_FAILED;
 		more = round.outcome == EE_ROUND_FAILED ||
 			(delivery->behind && round.outcome != EE_ROUND_LOCKED &&
-			 round.outcome != EE_ROUND_STALE &&
-			 round.outcome != EE_ROUND_HELD);
+			 round.outcome != EE_ROUND_STALE);
 	}
 	for (more = true; more && done < max;)
 	{

@@ -45,6 +45,15 @@ ee_plan_begin(EePlanFrame *frame)
 }
 
 void
+ee_plan_by_index(EePlanFrame *frame)
+{
+	if (frame->nest_level == 0)
+		frame->nest_level = NewGUCNestLevel();
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
 ee_plan_end(EePlanFrame *frame)
 {
 	if (frame->nest_level != 0)

@@ -53,6 +53,13 @@ extern void ee_plan_begin(EePlanFrame *frame);
 extern void ee_plan_end(EePlanFrame *frame);
 
 /*
+ * Within a frame: plan what is run next as if tables were long.  Ours are
+ * emptied by TRUNCATE now and then, and a plan made right afterwards, for a
+ * table of one page, would read the whole of it ever after.
+ */
+extern void ee_plan_by_index(EePlanFrame *frame);
+
+/*
  * Run within a frame; nulls may be NULL when none is.  Returns the number of
  * rows; the rows are in SPI_tuptable.  With read_only the active snapshot is
  * used as it is, else a new one.  limit 0 is no limit.  Any unexpected answer
