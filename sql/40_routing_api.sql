@@ -1,5 +1,5 @@
 /* ------------------------------------------------------------------------
- * Routing: subscribe, and explain who gets what.
+ * Routing: subscribe.
  *
  * The public functions that change subscriptions are faces in C: they call
  * the definer function of the same name with _as, which does the work, and
@@ -68,6 +68,12 @@ DECLARE
 		WHEN 'processingLog' THEN 'processing_log'
 		WHEN 'deliveryGuarantee' THEN 'delivery_guarantee'
 		WHEN 'idempotencyKey' THEN 'idempotency_key'
+		WHEN 'rateLimit' THEN 'rate_limit'
+		WHEN 'rateBurst' THEN 'rate_burst'
+		WHEN 'maxInFlight' THEN 'max_in_flight'
+		WHEN 'breakerThreshold' THEN 'breaker_threshold'
+		WHEN 'breakerWindowMs' THEN 'breaker_window_ms'
+		WHEN 'breakerRecoveryMs' THEN 'breaker_recovery_ms'
 		ELSE name END;
 	type CONSTANT text := jsonb_typeof(value);
 	whole boolean := true;
@@ -81,6 +87,12 @@ BEGIN
 		WHEN 'backoff_ms' THEN lower := 0; upper := 86400000;
 		WHEN 'backoff_max_ms' THEN lower := 0; upper := 2592000000;
 		WHEN 'timeout_ms' THEN lower := 0; upper := 86400000;
+		WHEN 'rate_limit' THEN lower := 0; upper := 1000000; whole := false;
+		WHEN 'rate_burst' THEN lower := 1; upper := 1000000; whole := false;
+		WHEN 'max_in_flight' THEN lower := 0; upper := 1000000;
+		WHEN 'breaker_threshold' THEN lower := 0; upper := 64;
+		WHEN 'breaker_window_ms' THEN lower := 1; upper := 86400000;
+		WHEN 'breaker_recovery_ms' THEN lower := 1; upper := 86400000;
 		WHEN 'backoff_factor' THEN lower := 1; upper := 100; whole := false;
 		WHEN 'jitter' THEN
 			IF type = 'boolean' THEN
@@ -118,7 +130,7 @@ BEGIN
 		ELSE
 			RAISE EXCEPTION USING ERRCODE = 'VE304',
 				MESSAGE = format('unknown option "%s"', name),
-				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, immediate, start, delivery_guarantee, idempotency_key, filter, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
+				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, immediate, rate_limit, rate_burst, max_in_flight, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
 	END CASE;
 
 	IF lower IS NOT NULL THEN
@@ -156,6 +168,7 @@ DECLARE
 		'backoff_max_ms', 3600000, 'jitter', 0.2, 'timeout_ms', 30000,
 		'processing_log', false, 'start', 'now'));
 	policy jsonb := '{}';
+	breaker jsonb := '{}';
 	option record;
 BEGIN
 	IF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
@@ -175,11 +188,27 @@ BEGIN
 			DETAIL = 'It must be an object with maxAttempts, backoffMs, exponentialBackoff, backoffFactor, maxBackoffMs, jitter.';
 	END IF;
 
+	breaker := COALESCE(options -> 'circuitBreaker',
+		options -> 'circuit_breaker', '{}');
+	IF jsonb_typeof(breaker) <> 'object' OR EXISTS (
+			SELECT FROM jsonb_object_keys(breaker) AS k (name)
+			WHERE k.name NOT IN ('threshold', 'windowMs', 'window_ms',
+				'recoveryMs', 'recovery_ms')) THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = 'invalid value of option "circuitBreaker"',
+			DETAIL = 'It must be an object with threshold, windowMs, recoveryMs.';
+	END IF;
+
 	FOR option IN
 		SELECT o.key, o.value FROM jsonb_each(policy) AS o
 		UNION ALL
+		SELECT 'breaker_' || CASE o.key WHEN 'windowMs' THEN 'window_ms'
+			WHEN 'recoveryMs' THEN 'recovery_ms' ELSE o.key END, o.value
+		FROM jsonb_each(breaker) AS o
+		UNION ALL
 		SELECT o.key, o.value FROM jsonb_each(options) AS o
-		WHERE o.key NOT IN ('retryPolicy', 'retry_policy', 'filter')
+		WHERE o.key NOT IN ('retryPolicy', 'retry_policy', 'circuitBreaker',
+			'circuit_breaker', 'filter')
 	LOOP
 		result := result
 			|| event_engine.subscription_option(option.key, option.value);
@@ -321,6 +350,11 @@ BEGIN
 		WHEN (draft.options -> 'immediate')::boolean
 			AND draft.options ->> 'start' <> 'now'
 			THEN 'Immediate delivery begins now.'
+		WHEN draft.kind <> 'handler' AND draft.options ?| ARRAY[
+			'breaker_threshold', 'breaker_window_ms', 'breaker_recovery_ms']
+			THEN format('Kind %s has no circuit breaker, as it makes no attempts.', draft.kind)
+		WHEN draft.kind = 'notify' AND draft.options ? 'max_in_flight'
+			THEN 'Kind notify has nothing in flight.'
 		END;
 	IF problem IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'VE304',
@@ -611,6 +645,7 @@ BEGIN
 		PERFORM event_engine.check_handler(old.owner,
 			old.handler::regprocedure);
 	END IF;
+	PERFORM event_engine.close_breaker(old.number, old.id);
 	UPDATE event_engine.subscriptions AS s
 		SET status = 'active', status_reason = NULL,
 			updated_at = clock_timestamp()
@@ -624,7 +659,7 @@ CREATE FUNCTION event_engine.resume_subscription(subscriber text)
 	RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.resume_subscription(text) IS
-	'Delivers to a paused or broken subscription again, from where it stands.';
+	'Delivers to a paused or broken subscription again, from where it stands, and closes its circuit breaker.';
 
 /*
  * The lock is taken before the row: a batch that runs holds the lock, and
@@ -675,102 +710,6 @@ CREATE VIEW event_engine.subscription_list AS
 	FROM event_engine.subscriptions AS s;
 COMMENT ON VIEW event_engine.subscription_list IS
 	'The subscriptions: who, what, how.';
-
-/* ---- Explain and try ---- */
-
-CREATE FUNCTION event_engine.explain_match(event event_engine.event)
-	RETURNS TABLE (subscriber text, matches boolean, reason text)
-	LANGUAGE c STABLE STRICT
-	AS 'MODULE_PATHNAME', 'ee_sql_explain_match';
-COMMENT ON FUNCTION event_engine.explain_match(event_engine.event) IS
-	'Whom an event reaches, and why the others not.';
-
-CREATE FUNCTION event_engine.pattern_subscribers(pattern text)
-	RETURNS SETOF text
-	LANGUAGE c STABLE STRICT
-	AS 'MODULE_PATHNAME', 'ee_sql_pattern_subscribers';
-COMMENT ON FUNCTION event_engine.pattern_subscribers(text) IS
-	'Who has subscribed to events of this name, filters aside.';
-
-/* An event that has not happened; times are now. */
-CREATE FUNCTION event_engine.match_event(pattern text, payload jsonb,
-		metadata jsonb DEFAULT '{}', source jsonb DEFAULT NULL)
-	RETURNS TABLE (subscriber text, matches boolean, reason text)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp AS $$
-	SELECT m.subscriber, m.matches, m.reason
-	FROM event_engine.explain_match(ROW(gen_random_uuid(), NULL, pattern,
-		NULL, COALESCE(source, jsonb_build_object('type', 'external',
-			'id', current_user)), clock_timestamp(), payload,
-		COALESCE(metadata, '{}'), clock_timestamp(), NULL, NULL, NULL,
-		'normal', current_user, NULL, NULL, NULL)::event_engine.event) AS m
-$$;
-COMMENT ON FUNCTION event_engine.match_event(text, jsonb, jsonb, jsonb) IS
-	'Whom an event like this would reach, and why the others not.';
-
-CREATE FUNCTION event_engine.match_event(id uuid)
-	RETURNS TABLE (subscriber text, matches boolean, reason text)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	event event_engine.event;
-BEGIN
-	SELECT e.* INTO event FROM event_engine.events AS e
-		WHERE e.id = match_event.id;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'VE205',
-			MESSAGE = format('unknown event "%s"', id);
-	END IF;
-	RETURN QUERY SELECT m.subscriber, m.matches, m.reason
-		FROM event_engine.explain_match(event) AS m;
-END
-$$;
-COMMENT ON FUNCTION event_engine.match_event(uuid) IS
-	'Whom a stored event reaches, and why the others not.';
-
-/*
- * Try patterns and filters on the newest events before subscribing.
- *
- *	matched, tested		how many of how many
- *	examples			envelopes of the newest that matched
- */
-CREATE FUNCTION event_engine.test_filter(patterns text[] DEFAULT '{}',
-		filter text DEFAULT NULL, filters jsonb DEFAULT NULL,
-		match jsonb DEFAULT NULL, max_events integer DEFAULT 1000,
-		max_examples integer DEFAULT 3,
-		OUT matched bigint, OUT tested bigint, OUT examples jsonb)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	wanted CONSTANT jsonb := NULLIF(
-		event_engine.subscription_match(patterns, match), '[]');
-BEGIN
-	IF ltrim(filter, E' \t\n') LIKE '[%' THEN
-		filters := filter::jsonb;
-		filter := NULL;
-	END IF;
-	WITH newest AS (
-		SELECT e.* FROM event_engine.events AS e
-		ORDER BY e.seq DESC LIMIT max_events
-	), tried AS (
-		SELECT n.seq, n::event_engine.event AS event,
-			event_engine.event_matches(n::event_engine.event,
-				COALESCE(wanted, '[{"type": "wildcard", "value": "#"}]'),
-				NULLIF(btrim(filter), ''), filters) AS matches
-		FROM (SELECT ROW(w.*)::event_engine.event AS n, w.seq
-			FROM newest AS w) AS n
-	)
-	SELECT count(*) FILTER (WHERE t.matches), count(*),
-			(SELECT COALESCE(jsonb_agg(event_engine.event_envelope(x.event)
-				ORDER BY x.seq DESC), '[]')
-			FROM (SELECT y.event, y.seq FROM tried AS y WHERE y.matches
-				ORDER BY y.seq DESC LIMIT max_examples) AS x)
-		INTO matched, tested, examples
-		FROM tried AS t;
-END
-$$;
-COMMENT ON FUNCTION event_engine.test_filter(text[], text, jsonb, jsonb, integer, integer) IS
-	'Tries patterns and filters on the newest events: how many match, and some of them.';
 
 REVOKE ALL ON FUNCTION
 	event_engine.subscribe_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, text, jsonb),

@@ -17,6 +17,13 @@ CREATE FUNCTION event_engine.lock_subscription(number integer)
 COMMENT ON FUNCTION event_engine.lock_subscription(integer) IS
 	'Internal: keeps delivery to a subscription out until the transaction ends.';
 
+CREATE FUNCTION event_engine.close_breaker(number integer, id uuid)
+	RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_close_breaker';
+COMMENT ON FUNCTION event_engine.close_breaker(integer, uuid) IS
+	'Internal: closes the circuit breaker of a subscription.';
+
 /*
  * process_batch: deliver in this transaction what is waiting for handlers and
  * bells, as the workers would: for tests, for servers where nothing may be

@@ -191,6 +191,52 @@ COMMENT ON FUNCTION event_engine.bury_events(event_engine.subscriptions, event_e
 /* ---- Receive ---- */
 
 /*
+ * A receipt is taken over whole or not at all, so that its owner can rely on
+ * it: as long as it is current, nobody else has any of its events.  Whoever
+ * settles it locks all its rows; one of each is locked already, and the others
+ * are not waited for.  Gives those that nobody is settling.
+ */
+CREATE FUNCTION event_engine.seize_receipts(receipts uuid[])
+	RETURNS uuid[]
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	seized uuid[] := '{}';
+	one uuid;
+BEGIN
+	FOREACH one IN ARRAY receipts LOOP
+		IF (SELECT count(*) FROM event_engine.event_leases AS l
+				WHERE l.receipt = one)
+			= (SELECT count(*) FROM (SELECT FROM event_engine.event_leases AS l
+				WHERE l.receipt = one FOR UPDATE SKIP LOCKED) AS l)
+			AND (SELECT count(*) FROM event_engine.deliveries AS d
+				WHERE d.receipt = one)
+			= (SELECT count(*) FROM (SELECT FROM event_engine.deliveries AS d
+				WHERE d.receipt = one FOR UPDATE SKIP LOCKED) AS d)
+		THEN
+			seized := seized || one;
+		END IF;
+	END LOOP;
+	RETURN seized;
+END
+$$;
+COMMENT ON FUNCTION event_engine.seize_receipts(uuid[]) IS
+	'Internal: locks what is under receipts whose time has run out, without waiting.';
+
+/* What is left under seized receipts is due, and nobody can settle it. */
+CREATE FUNCTION event_engine.void_receipts(receipts uuid[])
+	RETURNS void
+	LANGUAGE sql
+	SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE event_engine.event_leases AS l SET receipt = gen_random_uuid()
+		WHERE l.receipt = ANY (receipts);
+	UPDATE event_engine.deliveries AS d SET receipt = NULL
+		WHERE d.receipt = ANY (receipts);
+$$;
+COMMENT ON FUNCTION event_engine.void_receipts(uuid[]) IS
+	'Internal: nothing can be settled by these receipts any more.';
+
+/*
  * What was handed out or rejected before and is due again: leases whose time
  * has run out, then rows of deliveries.  What has been handed out often
  * enough becomes a dead letter instead.
@@ -212,14 +258,25 @@ DECLARE
 	given event_engine.event_leases;
 	buried event_engine.event[];
 	counts integer[];
+	seized uuid[] := '{}';
+	looked_at uuid[] := '{}';
+	receipts uuid[];
+	positions bigint[];
 	n_failed bigint := 0;
 	n_dead bigint := 0;
 BEGIN
 	WHILE wanted > 0 LOOP
 		SELECT l.* INTO lease FROM event_engine.event_leases AS l
 			WHERE l.subscription_number = own.number AND l.expires_at <= at
+				AND (l.receipt <> ALL (looked_at) OR l.receipt = ANY (seized))
 			ORDER BY l.expires_at LIMIT 1 FOR UPDATE SKIP LOCKED;
 		EXIT WHEN NOT FOUND;
+		IF lease.receipt <> ALL (looked_at) THEN
+			looked_at := looked_at || lease.receipt;
+			seized := seized
+				|| event_engine.seize_receipts(ARRAY[lease.receipt]);
+			CONTINUE WHEN lease.receipt <> ALL (seized);
+		END IF;
 		DELETE FROM event_engine.event_leases AS l
 			WHERE l.receipt = lease.receipt AND l.attempts = lease.attempts;
 
@@ -261,15 +318,20 @@ BEGIN
 			FROM event_engine.leased_events(given) AS e;
 	END LOOP;
 
+	SELECT array_agg(x.seq), COALESCE(array_agg(DISTINCT x.receipt)
+			FILTER (WHERE x.receipt <> ALL (seized)), '{}')
+		INTO positions, receipts
+		FROM (SELECT d.seq, d.receipt FROM event_engine.deliveries AS d
+			WHERE d.subscription_number = own.number
+				AND d.next_attempt_at <= at AND d.status = 'leased'
+				AND d.attempts >= allowed
+			ORDER BY d.next_attempt_at, d.seq LIMIT 1000
+			FOR UPDATE SKIP LOCKED) AS x;
+	seized := seized || event_engine.seize_receipts(receipts);
 	WITH dead AS (
 		DELETE FROM event_engine.deliveries AS d
-			WHERE d.subscription_number = own.number AND d.seq IN (
-				SELECT x.seq FROM event_engine.deliveries AS x
-				WHERE x.subscription_number = own.number
-					AND x.next_attempt_at <= at AND x.status = 'leased'
-					AND x.attempts >= allowed
-				ORDER BY x.next_attempt_at, x.seq LIMIT 1000
-				FOR UPDATE SKIP LOCKED)
+			WHERE d.subscription_number = own.number AND d.seq = ANY (positions)
+				AND (d.receipt IS NULL OR d.receipt = ANY (seized))
 			RETURNING d.event, d.attempts
 	)
 	SELECT array_agg(d.event), array_agg(d.attempts) INTO buried, counts
@@ -281,14 +343,22 @@ BEGIN
 	END IF;
 
 	IF wanted > 0 THEN
-		RETURN QUERY WITH due AS (
-			SELECT d.seq, d.status FROM event_engine.deliveries AS d
+		SELECT array_agg(x.seq), COALESCE(array_agg(DISTINCT x.receipt)
+				FILTER (WHERE x.receipt <> ALL (seized)), '{}')
+			INTO positions, receipts
+			FROM (SELECT d.seq, d.receipt FROM event_engine.deliveries AS d
 				WHERE d.subscription_number = own.number
 					AND d.next_attempt_at <= at
 					AND (d.status IN ('retry', 'delayed')
 						OR d.status = 'leased' AND d.attempts < allowed)
 				ORDER BY d.next_attempt_at, d.seq LIMIT wanted
-				FOR UPDATE SKIP LOCKED
+				FOR UPDATE SKIP LOCKED) AS x;
+		seized := seized || event_engine.seize_receipts(receipts);
+		RETURN QUERY WITH due AS (
+			SELECT d.seq, d.status FROM event_engine.deliveries AS d
+				WHERE d.subscription_number = own.number
+					AND d.seq = ANY (positions)
+					AND (d.receipt IS NULL OR d.receipt = ANY (seized))
 		), counted AS (
 			INSERT INTO event_engine.delivery_counts AS c
 				SELECT own.number, 0, count(*), 0 FROM due AS d
@@ -315,6 +385,9 @@ BEGIN
 				(l.event).priority, (l.event).created_by,
 				(l.event).deliver_at, (l.event).seq
 			FROM leased AS l ORDER BY (l.event).seq;
+	END IF;
+	IF seized <> '{}' THEN
+		PERFORM event_engine.void_receipts(seized);
 	END IF;
 	IF n_failed > 0 THEN
 		INSERT INTO event_engine.delivery_counts AS c
@@ -344,8 +417,8 @@ COMMENT ON FUNCTION event_engine.check_visibility_timeout(interval, boolean) IS
  *
  * Result: the events, all under one receipt: first those whose lease has run
  * out, then those whose retry or deliver_at is due, then new ones.  None when
- * there is nothing, the subscription is paused, or another transaction is
- * just receiving from it.
+ * there is nothing, the subscription is paused, its rate_limit or
+ * max_in_flight allows none, or another transaction is just receiving from it.
  * Writes: event_leases, deliveries, the cursor; event_dead_letters for what
  * has been handed out max_attempts times.
  */

@@ -104,6 +104,7 @@ CREATE FUNCTION event_engine.redrive_dead_letters_as(caller oid, ids uuid[],
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	n integer;
+	redriven text[];
 BEGIN
 	WITH letter AS MATERIALIZED (
 		SELECT l.* FROM event_engine.own_dead_letters(caller, ids, subscriber,
@@ -132,10 +133,14 @@ BEGIN
 			SET status = 'redriven', status_changed_at = clock_timestamp()
 			FROM letter AS l JOIN held AS h ON h.subscriber = l.subscriber
 			WHERE d.id = l.id
-			RETURNING 1
+			RETURNING d.subscriber
 	)
-	SELECT count(*) INTO n FROM done AS d;
+	SELECT count(*), array_agg(d.subscriber) INTO n, redriven FROM done AS d;
 	IF n > 0 THEN
+		-- whoever redrives says that the cause is mended
+		PERFORM event_engine.close_breaker(s.number, s.id)
+			FROM event_engine.subscriptions AS s
+			WHERE s.subscriber = ANY (redriven);
 		PERFORM event_engine.wake_workers();
 	END IF;
 	RETURN n;

@@ -33,6 +33,14 @@ CREATE VIEW event_engine.stat_workers AS
 COMMENT ON VIEW event_engine.stat_workers IS
 	'The processes of event_engine in this server, and what they are doing.';
 
+CREATE FUNCTION event_engine.subscription_flow(number integer, id uuid,
+		OUT in_flight integer, OUT breaker text, OUT breaker_since timestamptz,
+		OUT breaker_retry_at timestamptz, OUT breaker_opened bigint)
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_flow';
+COMMENT ON FUNCTION event_engine.subscription_flow(integer, uuid) IS
+	'What of a subscription is in flight where that is limited, and its circuit breaker.';
+
 CREATE FUNCTION event_engine.subscription_counters(
 		number integer, id uuid, OUT since timestamptz, OUT delivered bigint,
 		OUT failed bigint, OUT delivered_rate float8, OUT failed_rate float8,
@@ -70,6 +78,8 @@ COMMENT ON FUNCTION event_engine.epoch_lanes(jsonb) IS
  *	latency_p50, latency_p95, latency_p99	milliseconds from the arrival of an
  *				event to its delivery, over the last five to ten minutes; null
  *				where nothing was delivered
+ *	breaker		closed | open | half_open; of kind handler
+ *	breaker_retry_at	when an attempt is made again
  *
  * The rates and latencies are known where the library was preloaded.
  */
@@ -87,8 +97,12 @@ CREATE VIEW event_engine.stat_subscriptions AS
 		d.next_attempt_at, d.last_error, c.moved_at,
 		COALESCE(r.delivered_rate, 0) AS delivered_rate,
 		COALESCE(r.failed_rate, 0) AS failed_rate,
-		r.latency_p50, r.latency_p95, r.latency_p99
+		r.latency_p50, r.latency_p95, r.latency_p99,
+		CASE WHEN s.kind = 'handler' THEN COALESCE(f.breaker, 'closed') END
+			AS breaker,
+		f.breaker_retry_at
 	FROM event_engine.subscriptions AS s
+	CROSS JOIN event_engine.subscription_flow(s.number, s.id) AS f
 	CROSS JOIN (SELECT CASE WHEN q.is_called THEN q.last_value
 			ELSE q.last_value - 1 END AS last
 		FROM event_engine.event_seq AS q) AS p
@@ -203,6 +217,8 @@ BEGIN
 			count(*) FILTER (WHERE s.status = 'paused') AS paused,
 			count(*) FILTER (WHERE s.status = 'broken') AS broken,
 			count(*) FILTER (WHERE s.kind <> 'pull') AS worked,
+			count(*) FILTER (WHERE s.breaker <> 'closed'
+				AND s.status = 'active') AS open,
 			COALESCE(sum(s.delivered), 0) AS delivered,
 			COALESCE(sum(s.failed), 0) AS failed,
 			COALESCE(sum(s.pending), 0) AS pending,
@@ -226,6 +242,9 @@ BEGIN
 	END IF;
 	IF totals.broken > 0 THEN
 		problems := problems || format('%s subscription(s) are broken.', totals.broken);
+	END IF;
+	IF totals.open > 0 THEN
+		problems := problems || format('The circuit breaker of %s subscription(s) is open: their handlers fail.', totals.open);
 	END IF;
 	IF stranded > 0 THEN
 		problems := problems || format('%s dead letter(s) wait for a decision.', stranded);

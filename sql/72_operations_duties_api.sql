@@ -33,7 +33,7 @@ CREATE VIEW event_engine.duties AS
 			event_time,expand_pattern,event_matches,event_envelope,
 			explain_match,match_event,pattern_subscribers,test_filter,
 			subscription_match,validate_event,get_event_definition,
-			list_event_definitions,worker_slots,subscription_counters,
+			list_event_definitions,worker_slots,subscription_counters,subscription_flow,
 			pattern_counters,epoch_lanes,duties_of,health,
 			metrics,doctor}'),
 		('operator', '{register_event_definition,update_event_definition,

@@ -55,6 +55,7 @@ typedef struct EeDelivery
 	TimestampTz searched_at;	/* when it was last looked whether that holds */
 	EeCaution	again_caution;	/* with what is tried again */
 	int			again_limit;	/* how many may be tried at once; 0: as time allows */
+	TimestampTz held_until;		/* by its limits: flow.h */
 } EeDelivery;
 
 typedef struct EeBatch

@@ -10,6 +10,7 @@
 
 #include "delivery/crash_guard.h"
 #include "delivery/handler.h"
+#include "ground/debug_point.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
 
@@ -100,6 +101,7 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 	}
 	MemoryContextSwitchTo(old);
 	unit->commit();
+	ee_debug_point("guard_taken");
 	return round;
 }
 
@@ -136,5 +138,6 @@ ee_crash_guard_count(EeDelivery *delivery, const EeUnit *unit, EeDue *due)
 	}
 	MemoryContextSwitchTo(old);
 	unit->commit();
+	ee_debug_point("guard_counted");
 	return counted;
 }

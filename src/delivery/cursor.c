@@ -24,6 +24,7 @@
 
 #include "delivery/cursor.h"
 #include "delivery/lane.h"
+#include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
@@ -293,7 +294,9 @@ ee_cursor_gather(void)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&gather, NULL, NULL, false, 0);
+	ee_debug_point("cursor_gathering");
 	ee_plan_execute(&empty, NULL, NULL, false, 0);
+	ee_debug_point("cursor_gathered");
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return true;

@@ -33,6 +33,7 @@
 #include "delivery/processing_log.h"
 #include "delivery/tally.h"
 #include "ground/config.h"
+#include "ground/debug_point.h"
 
 /* Events without a failure after which nobody is cautious any more. */
 #define CONFIDENT_AFTER		10000
@@ -79,6 +80,8 @@ bool
 ee_group_is_full(const EeGroup *group)
 {
 	return group->subxacts >= EE_GROUP_SUBXACTS ||
+		ee_breaker_doubts(&group->delivery->subscription->breaker,
+						  group->delivered, group->failed) ||
 		(group->until != DT_NOEND && GetCurrentTimestamp() >= group->until);
 }
 
@@ -120,9 +123,11 @@ run_group(EeGroup *group, EeDue *due, int n)
 				group->done(group, due, n);
 			return n;
 		}
+		ee_debug_point("group_after_failure");
 		if (n == 1)
 		{
 			settle(group, due, &result);
+			ee_debug_point("group_settled");
 			FreeErrorData(result.error);
 			return 1;
 		}
@@ -163,6 +168,7 @@ attempt(EeGroup *group, EeDue *due, int n, Attempt *result)
 								 ee_config_delivery_batch_time);
 		call(group, due, n, &at, &began);
 		ee_handler_timeout_stop();
+		ee_debug_point("group_before_release");
 		wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
 		ReleaseCurrentSubTransaction();
 	}

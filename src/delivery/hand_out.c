@@ -18,6 +18,7 @@
 #include "delivery/retry.h"
 #include "delivery/tally.h"
 #include "ground/config.h"
+#include "ground/debug_point.h"
 
 /* An array of events ends when it has reached this size. */
 #define ARRAY_SIZE_MAX	(16 * 1024 * 1024)
@@ -91,7 +92,9 @@ one_by_one(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 		{
 			Datum		event = ee_handler_event_datum(slot);
 
+			ee_debug_point("delivery_before_handler");
 			ee_handler_call(handler, event);
+			ee_debug_point("delivery_after_handler");
 			if (subscription->processing_log)
 				ee_processing_log_delivered(subscription->subscriber, event,
 											1, progress->began);
@@ -134,6 +137,7 @@ in_one_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 		return;
 	progress->began = GetCurrentTimestamp();
 	ee_handler_call_batch(handler, events, n);
+	ee_debug_point("delivery_after_array");
 	progress->round.delivered = n;
 	for (int i = 0; i < n; i++)
 		ee_tally_event(subscription, events[i], EE_OUTCOME_DELIVERED);

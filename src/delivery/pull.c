@@ -24,6 +24,8 @@
 #include "utils/tuplestore.h"
 
 #include "delivery/pull.h"
+#include "delivery/pull_flow.h"
+#include "ground/debug_point.h"
 #include "ground/envelope.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
@@ -131,6 +133,7 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	TimestampTz at = GetCurrentTimestamp();
 	TimestampTz until;
 	int32		number;
+	int			allowed;
 
 	PreventCommandIfReadOnly("receive_events()");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
@@ -157,13 +160,18 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	memset(&receipt, 0, sizeof(receipt));
 	receipt.id = *DatumGetUUIDP(OidFunctionCall0(F_GEN_RANDOM_UUID));
 	receipt.result = (ReturnSetInfo *) fcinfo->resultinfo;
-	receipt.max = PG_GETARG_INT32(1);
+	receipt.max = allowed = ee_pull_flow_take(subscription,
+											  PG_GETARG_INT32(1));
+	if (allowed == 0)
+		return (Datum) 0;
 	if (something_is_due(number, at))
 		receive_again(&receipt, number, at, until);
 	if (receipt.n < receipt.max)
 		ee_pull_log(&receipt, number);
 	if (receipt.n > receipt.n_again)
 		lease(&receipt, number, at, until);
+	ee_pull_flow_put_back(subscription, allowed - receipt.n);
+	ee_debug_point("pull_leased");
 	return (Datum) 0;
 }
 
@@ -362,6 +370,7 @@ ee_sql_ack_events(PG_FUNCTION_ARGS)
 
 		if (subscription != NULL)
 			n = acknowledge(PG_GETARG_DATUM(0), subscription->number);
+		ee_debug_point("pull_acknowledged");
 		if (n > 0)
 			PG_RETURN_INT32(n);
 	}

@@ -21,6 +21,7 @@
 #include "delivery/pull.h"
 #include "delivery/retry.h"
 #include "delivery/round.h"
+#include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
@@ -73,6 +74,7 @@ ee_pull_log(EeReceipt *receipt, int32 number)
 	moved |= add_counts(number, cursor);
 	if (moved)
 		ee_cursor_store(number, EE_PULL_LANE, cursor);
+	ee_debug_point("pull_after_read");
 	MemoryContextDelete(delivery->context);
 }
 

@@ -29,6 +29,7 @@
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
 #include "delivery/retry_round.h"
+#include "ground/debug_point.h"
 
 #define LOCKED_DELAY_USECS	(100 * INT64CONST(1000))
 /* No event is begun later in a round. */
@@ -85,6 +86,7 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 	PG_TRY();
 	{
 		try_due(delivery, unit, progress->limit, progress);
+		ee_debug_point("retry_before_commit");
 		/* deferred triggers are the handler's work as well */
 		if (progress->tried > 0 && !unit->in_session)
 			ee_handler_timeout_start(delivery->subscription->timeout_ms);
@@ -96,6 +98,7 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 		error = ee_unit_take_error(delivery);
 		unit->abort();
 		ee_unit_heed_cancel(unit, error);
+		ee_debug_point("retry_after_abort");
 	}
 	PG_END_TRY();
 
@@ -269,6 +272,7 @@ record_failure(EeDelivery *delivery, const EeUnit *unit, Attempts *progress,
 			ee_processing_log_failed(subscription->subscriber, due.event,
 									 attempts, error->message);
 		ee_cursor_store(subscription->number, delivery->lane, cursor);
+		ee_debug_point("retry_before_settle");
 		progress->round.outcome = EE_ROUND_FAILED;
 		progress->round.failed = 1;
 	}

@@ -145,6 +145,7 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 		error = ee_unit_take_error(delivery);
 		unit->abort();
 		ee_unit_heed_cancel(unit, error);
+		ee_debug_point("delivery_after_abort");
 	}
 	PG_END_TRY();
 	ee_debug_point("delivery_after_commit");
@@ -327,6 +328,7 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error,
 			ee_processing_log_failed(subscription->subscriber, event, 1,
 									 error->message);
 		ee_cursor_store(subscription->number, delivery->lane, batch->next);
+		ee_debug_point("delivery_before_settle");
 		settled = true;
 	}
 	else
@@ -343,6 +345,7 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error,
 		next = ee_cursor_copy(batch->next);
 		MemoryContextSwitchTo(old);
 		unit->commit();
+		ee_debug_point("delivery_after_settle");
 		ee_batch_committed(delivery, next);
 		MemoryContextDelete(context);
 	}

@@ -195,7 +195,8 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 			round.outcome == EE_ROUND_FAILED;
 		more = round.outcome == EE_ROUND_FAILED ||
 			(delivery->behind && round.outcome != EE_ROUND_LOCKED &&
-			 round.outcome != EE_ROUND_STALE);
+			 round.outcome != EE_ROUND_STALE &&
+			 round.outcome != EE_ROUND_HELD);
 	}
 	for (more = true; more && done < max;)
 	{

@@ -30,6 +30,7 @@ typedef enum EeRoundOutcome
 	EE_ROUND_DONE,				/* some work, committed */
 	EE_ROUND_FAILED,			/* a failure, dealt with */
 	EE_ROUND_LOCKED,			/* somebody else is at it */
+	EE_ROUND_HELD,				/* its limits allow none for now: flow.h */
 	EE_ROUND_STALE				/* the subscription has changed: read it again */
 } EeRoundOutcome;
 

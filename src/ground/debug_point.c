@@ -18,6 +18,12 @@
 
 static char *setting = NULL;
 
+/* of the place that the setting names */
+static int	visits = 0;
+
+static bool is_turn(const char *action);
+static bool is_action(const char *action, const char *name);
+static void assign_setting(const char *value, void *extra);
 static void wait_for_key(void);
 
 void
@@ -26,7 +32,7 @@ ee_debug_point_init(void)
 	DefineCustomStringVariable("event_engine.debug_point",
 							   "Where to stop, fail or die, for tests.",
 							   NULL, &setting, "", PGC_SUSET, 0,
-							   NULL, NULL, NULL);
+							   NULL, assign_setting, NULL);
 }
 
 void
@@ -39,14 +45,49 @@ ee_debug_point(const char *name)
 		setting[len] != ':')
 		return;
 	action = setting + len + 1;
-	if (strcmp(action, "error") == 0)
+	if (!is_turn(action))
+		return;
+	if (is_action(action, "error"))
 		elog(ERROR, "debug point \"%s\"", name);
-	else if (strcmp(action, "fatal") == 0)
+	else if (is_action(action, "fatal"))
 		elog(FATAL, "debug point \"%s\"", name);
-	else if (strcmp(action, "kill") == 0)
+	else if (is_action(action, "terminate"))
+	{
+		elog(LOG, "debug point \"%s\"", name);
+		kill(MyProcPid, SIGTERM);
+	}
+	else if (is_action(action, "kill"))
+	{
+		elog(LOG, "debug point \"%s\"", name);
 		kill(MyProcPid, SIGKILL);
-	else if (strcmp(action, "wait") == 0)
+	}
+	else if (is_action(action, "wait"))
 		wait_for_key();
+}
+
+/* Has this process been here as often as is asked?  Counts its visits. */
+static bool
+is_turn(const char *action)
+{
+	const char *nth = strchr(action, '@');
+
+	return nth == NULL || ++visits == atoi(nth + 1);
+}
+
+static bool
+is_action(const char *action, const char *name)
+{
+	size_t		len = strlen(name);
+
+	return strncmp(action, name, len) == 0 &&
+		(action[len] == '\0' || action[len] == '@');
+}
+
+/* A new setting counts from the beginning. */
+static void
+assign_setting(const char *value, void *extra)
+{
+	visits = 0;
 }
 
 static void

@@ -3,8 +3,9 @@
  *	  Named places where a test can make a process stop, fail or die.
  *
  * A build with DEBUG=1 reads the setting event_engine.debug_point:
- * "name:error", "name:fatal", "name:kill" (SIGKILL to itself) or
- * "name:wait" (until the advisory lock 7823 can be had).
+ * "name:error", "name:fatal", "name:terminate" (SIGTERM to itself), "name:kill"
+ * (SIGKILL) or "name:wait" (until the advisory lock 7823 can be had).  With
+ * "@n" behind it that happens when the process comes there for the nth time.
  * Elsewhere a point is nothing at all.
  */
 #ifndef EE_DEBUG_POINT_H

@@ -25,6 +25,7 @@
 
 #include "ground/compat.h"
 #include "ground/config.h"
+#include "ground/debug_point.h"
 #include "ground/shared_counter.h"
 #include "ground/shared_internal.h"
 #include "ground/shared_subscription.h"
@@ -284,6 +285,7 @@ xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
+			ee_debug_point("store_after_commit");
 			if (ee_shared != NULL)
 			{
 				if (pending_changed)
@@ -292,6 +294,9 @@ xact_callback(XactEvent event, void *arg)
 					tell_published();
 			}
 			break;
+		case XACT_EVENT_PRE_COMMIT:
+			ee_debug_point("store_before_commit");
+			return;
 		case XACT_EVENT_PREPARE:
 			remember_prepared();
 			break;

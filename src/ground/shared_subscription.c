@@ -137,7 +137,9 @@ init_entry(EeSharedSubscription *entry)
 {
 	memset(entry, 0, sizeof(EeSharedSubscription));
 	pg_atomic_init_u32(&entry->generation, 0);
+	ee_rate_bucket_init(&entry->rate);
 	pg_atomic_init_u32(&entry->in_flight, 0);
+	ee_breaker_init(&entry->breaker);
 	pg_atomic_init_u64(&entry->delivered, 0);
 	pg_atomic_init_u64(&entry->failed, 0);
 	ee_rate_init(&entry->delivered_rate);
@@ -153,7 +155,9 @@ reset_entry(EeSharedSubscription *entry, int32 number, const pg_uuid_t *id)
 	entry->number = number;
 	entry->id = *id;
 	entry->claimed_at = GetCurrentTimestamp();
+	ee_rate_bucket_reset(&entry->rate);
 	pg_atomic_write_u32(&entry->in_flight, 0);
+	ee_breaker_reset(&entry->breaker);
 	pg_atomic_write_u64(&entry->delivered, 0);
 	pg_atomic_write_u64(&entry->failed, 0);
 	ee_rate_init(&entry->delivered_rate);

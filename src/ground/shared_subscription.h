@@ -18,6 +18,8 @@
 
 #include "ground/histogram.h"
 #include "ground/rate.h"
+#include "ground/breaker.h"
+#include "ground/rate_bucket.h"
 
 /*
  * An entry.  The first part is written under the lock of the table; a process
@@ -33,7 +35,11 @@ typedef struct EeSharedSubscription
 	pg_uuid_t	id;				/* a number may be another's after a while */
 	TimestampTz claimed_at;
 
-	pg_atomic_uint32 in_flight; /* events that handlers are working on */
+	EeRateBucket rate;
+	pg_atomic_uint32 in_flight; /* events that handlers may be working on;
+								 * kept where there is a limit */
+	EeBreaker	breaker;		/* its own lock */
+
 	pg_atomic_uint64 delivered; /* events handled with success */
 	pg_atomic_uint64 failed;	/* attempts that were not */
 	EeSharedRate delivered_rate;

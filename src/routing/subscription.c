@@ -50,6 +50,7 @@ static char *optional_text(HeapTuple tuple, TupleDesc desc,
 static EeSubscriptionKind kind_of(const char *kind);
 static EeSubscriptionStatus status_of(const char *status);
 static void fill_options(EeSubscription *subscription, Jsonb *options);
+static void fill_limits(EeSubscription *subscription, Jsonb *options);
 static double number_option(Jsonb *options, const char *name, double value);
 static bool bool_option(Jsonb *options, const char *name, bool value);
 
@@ -192,6 +193,28 @@ fill_options(EeSubscription *subscription, Jsonb *options)
 	subscription->processing_log =
 		bool_option(options, "processing_log", false);
 	subscription->immediate = bool_option(options, "immediate", false);
+	fill_limits(subscription, options);
+}
+
+static void
+fill_limits(EeSubscription *subscription, Jsonb *options)
+{
+	EeRateLimit *rate = &subscription->rate;
+	EeBreakerLimit *breaker = &subscription->breaker;
+
+	rate->rate = number_option(options, "rate_limit", 0);
+	rate->burst = number_option(options, "rate_burst",
+								ee_rate_bucket_burst(rate->rate));
+	subscription->max_in_flight =
+		(int) number_option(options, "max_in_flight", 0);
+	if (subscription->kind != EE_SUBSCRIPTION_HANDLER)
+		return;
+	breaker->threshold =
+		(int) number_option(options, "breaker_threshold", 5);
+	breaker->window_ms =
+		(int) number_option(options, "breaker_window_ms", 60000);
+	breaker->recovery_ms =
+		(int) number_option(options, "breaker_recovery_ms", 30000);
 }
 
 static double

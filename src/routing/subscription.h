@@ -11,6 +11,8 @@
 #include "nodes/pg_list.h"
 #include "utils/uuid.h"
 
+#include "ground/breaker.h"
+#include "ground/rate_bucket.h"
 #include "routing/match.h"
 
 typedef enum EeSubscriptionKind
@@ -49,6 +51,9 @@ typedef struct EeSubscription
 	int			timeout_ms;		/* of one call of the handler; 0: none */
 	bool		processing_log;
 	bool		immediate;		/* called by the publisher, not by workers */
+	EeRateLimit rate;			/* events a second; rate 0: any */
+	int			max_in_flight;	/* events under way at once; 0: any */
+	EeBreakerLimit breaker;
 } EeSubscription;
 
 /*

@@ -25,6 +25,7 @@
 #include "utils/varlena.h"
 
 #include "ground/compat.h"
+#include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "routing/subscription.h"
@@ -65,7 +66,9 @@ ee_sql_subscription_call(PG_FUNCTION_ARGS)
 	for (i = 0; i < PG_NARGS(); i++)
 		call->args[i + 1] = fcinfo->args[i];
 
+	ee_debug_point("session_before_call");
 	result = FunctionCallInvoke(call);
+	ee_debug_point("session_after_call");
 	fcinfo->isnull = call->isnull;
 	return result;
 }

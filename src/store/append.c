@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
+#include "ground/debug_point.h"
 #include "ground/extension.h"
 #include "ground/insert.h"
 #include "ground/shared.h"
@@ -154,6 +155,7 @@ append_run(EePartition *partition, EeEvent *events, int n)
 		fill_slot(slots[i], &events[i]);
 	}
 	ee_insert_rows(rel, slots, n);
+	ee_debug_point("store_after_append");
 	for (int i = 0; i < n; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
 	pfree(slots);

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
+#include "ground/debug_point.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
 #include "ground/insert.h"
@@ -31,6 +32,7 @@ ee_milestone_store(void)
 	values[3] = Int64GetDatum(position->base_seq);
 	ee_insert_values(ee_extension_relid(EE_REL_EVENT_MILESTONES), values,
 					 nulls);
+	ee_debug_point("milestone_stored");
 }
 
 bool

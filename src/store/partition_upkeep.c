@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "ground/config.h"
+#include "ground/debug_point.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
 #include "ground/invalidate.h"
@@ -302,6 +303,7 @@ create_partition(TimestampTz lower, TimestampTz upper)
 	execute(psprintf("INSERT INTO event_engine.event_partitions (relid, lower, upper) "
 					 "VALUES ('event_engine.%s', %s, %s)",
 					 name, utc_literal(lower), utc_literal(upper)));
+	ee_debug_point("partition_created");
 	ee_invalidate_announce(EE_REL_EVENT_PARTITIONS);
 	CommandCounterIncrement();
 }
@@ -343,5 +345,6 @@ seal(Oid relid)
 		create_gin_indexes(name);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
+	ee_debug_point("partition_sealed");
 	ee_invalidate_announce(EE_REL_EVENT_PARTITIONS);
 }

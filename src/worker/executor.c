@@ -67,11 +67,13 @@ static bool set_is_current(void);
 static void read_set(void);
 static void publish_interest(void);
 static bool run_all(void);
+static bool is_ready(const EeDelivery *delivery, TimestampTz now);
 static bool run_one(EeDelivery *delivery);
 static void note_news(void);
 static void mark_all_behind(void);
 static long next_wait(TimestampTz idle_since);
 static TimestampTz earliest_due(void);
+static TimestampTz earliest_ready(void);
 static void count_round(const EeRound *round);
 static bool is_behind(void);
 
@@ -356,8 +358,7 @@ run_all(void)
 	{
 		EeDelivery *delivery = lfirst(lc);
 
-		if (!delivery->behind &&
-			delivery->next_due > GetCurrentTimestamp())
+		if (!is_ready(delivery, GetCurrentTimestamp()))
 			continue;
 		if (run_one(delivery))
 			worked = true;
@@ -367,6 +368,13 @@ run_all(void)
 			return true;
 	}
 	return worked;
+}
+
+static bool
+is_ready(const EeDelivery *delivery, TimestampTz now)
+{
+	return (delivery->behind || delivery->next_due <= now) &&
+		!ee_flow_is_held(delivery, now);
 }
 
 static bool
@@ -390,9 +398,11 @@ run_one(EeDelivery *delivery)
 		}
 		/* somebody steps in between: try again soon, without spinning */
 		worked = round.outcome != EE_ROUND_LOCKED &&
+			round.outcome != EE_ROUND_HELD &&
 			(round.outcome != EE_ROUND_IDLE || delivery->behind);
 	}
-	if (delivery->next_due <= GetCurrentTimestamp())
+	if (delivery->next_due <= GetCurrentTimestamp() &&
+		!ee_flow_is_held(delivery, GetCurrentTimestamp()))
 	{
 		round = ee_flow_retry(delivery, &executor_unit, INT_MAX);
 		count_round(&round);
@@ -425,7 +435,7 @@ count_round(const EeRound *round)
 
 /* ------------------------------------------------------------------- waits */
 
-/* Is there a subscription that somebody else has locked? */
+/* Is there a subscription that somebody else has locked, or that is held? */
 static bool
 is_behind(void)
 {
@@ -452,22 +462,38 @@ earliest_due(void)
 	return earliest;
 }
 
+/* When there is something to do that limits allow; what is locked is ready. */
+static TimestampTz
+earliest_ready(void)
+{
+	TimestampTz earliest = DT_NOEND;
+	ListCell   *lc;
+
+	foreach(lc, deliveries)
+	{
+		EeDelivery *delivery = lfirst(lc);
+		TimestampTz wanted = delivery->behind ? DT_NOBEGIN :
+			delivery->next_due;
+
+		earliest = Min(earliest, Max(wanted, delivery->held_until));
+	}
+	return earliest;
+}
+
 static long
 next_wait(TimestampTz idle_since)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz due = earliest_due();
+	TimestampTz ready = earliest_ready();
 	TimestampTz end = idle_since +
 		ee_config_worker_idle_timeout * INT64CONST(1000);
 	long		wait = ee_config_delivery_poll_interval;
 
-	if (due != DT_NOEND)
-		wait = Min(wait, TimestampDifferenceMilliseconds(now, due));
+	if (ready != DT_NOEND)
+		wait = Min(wait, TimestampDifferenceMilliseconds(now, ready));
 	/* once that is over something else keeps us */
 	if (end > now)
 		wait = Min(wait, TimestampDifferenceMilliseconds(now, end) + 1);
-	if (is_behind())
-		wait = Min(wait, LOCKED_INTERVAL_MS);
-	/* what is due and was not done is locked as well */
-	return Max(wait, due <= now ? LOCKED_INTERVAL_MS : 1);
+	/* what is ready and was not done is locked: again soon, without spinning */
+	return Max(wait, ready <= now ? LOCKED_INTERVAL_MS : 1);
 }

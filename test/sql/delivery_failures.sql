@@ -73,7 +73,7 @@ CREATE VIEW summary AS
 		SELECT count(*) AS waiting, count(*) FILTER (WHERE ((d.event).payload ->> 'n')::integer % 7 <> 0) AS wrong,
 			max(d.attempts) AS attempts
 		FROM event_engine.deliveries AS d WHERE d.subscription_number = s.number) AS d ORDER BY o.subscriber;
-SELECT count(event_engine.subscribe(h, ARRAY['fail.test'], h, options => '{"max_attempts": 3, "backoff_ms": 3600000, "processing_log": true}'))
+SELECT count(event_engine.subscribe(h, ARRAY['fail.test'], h, options => '{"max_attempts": 3, "backoff_ms": 3600000, "processing_log": true, "breaker_threshold": 0}'))
 	FROM unnest(ARRAY['one', 'several', 'envelope']) AS h;
 SELECT publish(1, 500);
 SELECT event_engine.process_batch(100000);

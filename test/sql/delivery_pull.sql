@@ -83,6 +83,32 @@ SELECT event_engine.extend_events(pg_temp.receipt('h'), '0') IS NOT NULL;
 SELECT event_engine.ack_events(pg_temp.receipt('h'));
 SELECT * FROM pg_temp.state;
 
+-- taken over in part: nothing is left of the old receipt
+SELECT pg_temp.publish(91, 93);
+SELECT pg_temp.receive('one by one');
+SELECT event_engine.nack_events(pg_temp.receipt('one by one'), '0');
+SELECT pg_temp.receive('late');
+SELECT event_engine.extend_events(pg_temp.receipt('late'), '0') IS NOT NULL;
+SELECT pg_temp.receive('part', 1);
+SELECT event_engine.ack_events(pg_temp.receipt('late'));
+SELECT event_engine.ack_events(pg_temp.receipt('late'), pg_temp.ids('late', 92, 93));
+SELECT event_engine.nack_events(pg_temp.receipt('late'));
+SELECT event_engine.extend_events(pg_temp.receipt('late'), '1 h');
+SELECT event_engine.ack_events(pg_temp.receipt('part'));
+SELECT pg_temp.receive('rest');
+SELECT event_engine.ack_events(pg_temp.receipt('rest'));
+-- also where it had events of several leases
+SELECT pg_temp.publish(94, 97);
+SELECT pg_temp.receive('old', 2);
+SELECT event_engine.extend_events(pg_temp.receipt('old'), '0') IS NOT NULL;
+SELECT pg_temp.receive('late2');
+SELECT event_engine.extend_events(pg_temp.receipt('late2'), '0') IS NOT NULL;
+SELECT pg_temp.receive('part2', 2);
+SELECT event_engine.ack_events(pg_temp.receipt('late2'));
+SELECT event_engine.ack_events(pg_temp.receipt('part2'));
+SELECT pg_temp.receive('rest2');
+SELECT event_engine.ack_events(pg_temp.receipt('rest2'));
+
 -- given up after max_attempts, whoever was to blame
 UPDATE event_engine.deliveries SET next_attempt_at = now();
 SELECT pg_temp.publish(11, 12);

@@ -46,7 +46,7 @@ $history->check('when a prepared one has, of which nobody tells');
 # some of that back, and upkeep gathers cursors all the time.
 $node->safe_psql('shop', <<'SQL');
 CREATE FUNCTION moody() RETURNS trigger LANGUAGE plpgsql AS
-	$$ BEGIN IF random() < 0.02 THEN RAISE 'not today'; END IF; RETURN new; END $$;
+	$$ BEGIN IF random() < 0.1 THEN RAISE 'not today'; END IF; RETURN new; END $$;
 CREATE TRIGGER moody BEFORE INSERT ON delivered FOR EACH ROW EXECUTE FUNCTION moody();
 SQL
 $history->begin(200);

@@ -1,0 +1,92 @@
+/*
+ * pull_flow.c
+ *	  What a pulling client may have: the limits of its subscription.
+ *
+ * What is in flight is told by the leases that have not run out.  Clients who
+ * count them at the same time would not see each other's, so whoever receives
+ * holds a lock until his transaction ends; the others get nothing meanwhile,
+ * and wait for nothing.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+
+#include "delivery/pull_flow.h"
+#include "ground/extension.h"
+#include "ground/identity.h"
+#include "ground/plan.h"
+#include "ground/shared_subscription.h"
+
+static int	room_in_flight(const EeSubscription *subscription);
+static bool lock_in_flight(int32 number);
+
+int
+ee_pull_flow_take(const EeSubscription *subscription, int wanted)
+{
+	EeSharedSubscription *entry;
+
+	if (subscription->max_in_flight > 0)
+		wanted = Min(wanted, room_in_flight(subscription));
+	if (wanted == 0 || subscription->rate.rate == 0)
+		return wanted;
+	entry = ee_shared_subscription_find(subscription->number,
+										&subscription->id);
+	return ee_rate_bucket_take(&entry->rate, &subscription->rate, wanted);
+}
+
+void
+ee_pull_flow_put_back(const EeSubscription *subscription, int n)
+{
+	EeSharedSubscription *entry;
+
+	if (n == 0 || subscription->rate.rate == 0)
+		return;
+	entry = ee_shared_subscription_find(subscription->number,
+										&subscription->id);
+	ee_rate_bucket_put_back(&entry->rate, &subscription->rate, n);
+}
+
+static int
+room_in_flight(const EeSubscription *subscription)
+{
+	static EePlan leased =
+		EE_PLAN("SELECT (SELECT COALESCE(sum(cardinality(l.seqs)), 0) "
+				"FROM event_engine.event_leases l "
+				"WHERE l.subscription_number = $1 "
+				"AND l.expires_at > pg_catalog.clock_timestamp()) "
+				"+ (SELECT count(*) FROM event_engine.deliveries d "
+				"WHERE d.subscription_number = $1 AND d.status = 'leased' "
+				"AND d.next_attempt_at > pg_catalog.clock_timestamp())",
+				"int4");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		value = Int32GetDatum(subscription->number);
+	int64		in_flight;
+	bool		isnull;
+
+	if (!lock_in_flight(subscription->number))
+		return 0;
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_execute(&leased, &value, NULL, false, 1);
+	in_flight = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+											SPI_tuptable->tupdesc, 1,
+											&isnull));
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return (int) Max(subscription->max_in_flight - in_flight, 0);
+}
+
+static bool
+lock_in_flight(int32 number)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId,
+					   ee_extension_relid(EE_REL_EVENT_LEASES),
+					   (uint32) number, 0);
+	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+		LOCKACQUIRE_NOT_AVAIL;
+}
