@@ -117,6 +117,11 @@ CREATE INDEX events_default_seq_idx ON event_engine.events_default (seq);
 CREATE INDEX events_default_xid_seq_idx ON event_engine.events_default (xid, seq);
 /* A rare pattern is read without touching the others. */
 CREATE INDEX events_default_pattern_seq_idx ON event_engine.events_default (pattern, seq);
+/* So are urgent and low ones: in order, and what one transaction published. */
+CREATE INDEX events_default_priority_seq_idx ON event_engine.events_default (priority, seq)
+	WHERE priority <> 'normal';
+CREATE INDEX events_default_priority_xid_idx ON event_engine.events_default (xid, seq)
+	WHERE priority <> 'normal';
 CREATE INDEX events_default_correlation_idx ON event_engine.events_default
 	((metadata ->> 'correlationId'));
 CREATE INDEX events_default_event_id_idx ON event_engine.events_default (event_id)

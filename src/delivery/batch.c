@@ -42,7 +42,7 @@ ee_batch_begin(EeDelivery *delivery)
 			ee_invalidate_watch(EE_REL_SUBSCRIPTION_CURSORS);
 		ee_batch_committed(delivery,
 						   ee_cursor_load(delivery->subscription->number,
-									  delivery->lane));
+									  delivery->lane.number));
 	}
 	batch->next = ee_cursor_copy(delivery->cursor);
 	at = &batch->next->at;
@@ -66,12 +66,15 @@ ee_batch_begin(EeDelivery *delivery)
 		}
 	}
 	if (!look_up_patterns(batch))
-		batch->reader = ee_log_reader_begin(at, NULL, 0, batch->snapshot);
+		batch->reader = ee_log_reader_begin(at, NULL, 0,
+											delivery->lane.class,
+											batch->snapshot);
 	else if (delivery->n_patterns == 0)
 		batch->exhausted = true;
 	else
 		batch->reader = ee_log_reader_begin(at, delivery->patterns,
 											delivery->n_patterns,
+											EE_PRIORITY_NORMAL,
 											batch->snapshot);
 	return batch;
 }
@@ -95,7 +98,8 @@ look_up_patterns(const EeBatch *batch)
 	const EeLogCursor *at = &batch->next->at;
 	int64		span = at->high.seq - Max(at->seq, at->low.seq);
 
-	return delivery->patterns != NULL &&
+	return delivery->lane.class == EE_PRIORITY_NORMAL &&
+		delivery->patterns != NULL &&
 		delivery->n_patterns <= MAX_LOOKUPS &&
 		span > (int64) LOOKUP_WORTH * delivery->n_patterns &&
 		patterns_are_current(delivery);
@@ -135,6 +139,8 @@ ee_batch_next(EeBatch *batch)
 		batch->delivery->examining = batch->next->at.seq;
 		if (batch->delivery->examining == batch->delivery->forced)
 			return slot;
+		if (!ee_lane_takes(&batch->delivery->lane, slot))
+			continue;
 		pattern = DatumGetTextPP(slot_getattr(slot, EE_EVENT_PATTERN,
 											  &isnull));
 		batch->delivery->matching = true;

@@ -15,6 +15,7 @@
 
 #include "delivery/cursor.h"
 #include "delivery/handler.h"
+#include "delivery/lane.h"
 #include "ground/envelope.h"
 #include "ground/shared.h"
 #include "routing/subscription.h"
@@ -31,7 +32,8 @@ typedef struct EeCaution
 typedef struct EeDelivery
 {
 	EeSubscription *subscription;
-	int32		lane;			/* number, see lane.h */
+	EeLane		lane;
+	struct EeDelivery *base;	/* of the class normal: does the retries */
 	MemoryContext context;		/* of all below, and of the struct */
 	Datum	   *patterns;		/* the registered ones it wants; NULL: all */
 	int			n_patterns;		/* 0 with patterns: none */
@@ -50,7 +52,7 @@ typedef struct EeDelivery
 	bool		matching;		/* it is being matched: an error is a filter's */
 	bool		guarded;		/* attempts are committed before they are made */
 	bool		behind;			/* there may be more to read */
-	TimestampTz next_due;		/* of its deliveries; DT_NOEND: none */
+	TimestampTz next_due;		/* of its retries; DT_NOEND: none */
 	TimestampTz due_from;		/* none of them is due before; see retry.c */
 	TimestampTz searched_at;	/* when it was last looked whether that holds */
 	EeCaution	again_caution;	/* with what is tried again */

@@ -92,7 +92,7 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 		{
 			ee_retry_delay(delivery, event, delivery->examining,
 						   GetCurrentTimestamp());
-			ee_cursor_store(delivery->subscription->number, delivery->lane,
+			ee_cursor_store(delivery->subscription->number, delivery->lane.number,
 							batch->next);
 			round.outcome = EE_ROUND_DONE;
 		}
@@ -121,11 +121,11 @@ ee_crash_guard_count(EeDelivery *delivery, const EeUnit *unit, EeDue *due)
 		if (due->attempts >= delivery->subscription->max_attempts)
 		{
 			EeCursor   *cursor =
-				ee_cursor_load(delivery->subscription->number, delivery->lane);
+				ee_cursor_load(delivery->subscription->number, delivery->lane.number);
 
 			ee_retry_failed(delivery, cursor, due->event, due->seq,
 							due->attempts, error, -1);
-			ee_cursor_store(delivery->subscription->number, delivery->lane,
+			ee_cursor_store(delivery->subscription->number, delivery->lane.number,
 							cursor);
 			delivery->cursor = NULL;
 		}

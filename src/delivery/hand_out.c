@@ -23,16 +23,19 @@
 /* An array of events ends when it has reached this size. */
 #define ARRAY_SIZE_MAX	(16 * 1024 * 1024)
 
-static void one_by_one(EeDelivery *delivery, EeHandler *handler,
-					   EeBatch *batch, int limit, EeProgress *progress);
-static void in_one_array(EeDelivery *delivery, EeHandler *handler,
-						 EeBatch *batch, int limit, EeProgress *progress);
+static void one_by_one(EeDelivery *delivery, const EeUnit *unit,
+					   EeHandler *handler, EeBatch *batch, int limit,
+					   EeProgress *progress);
+static void in_one_array(EeDelivery *delivery, const EeUnit *unit,
+						 EeHandler *handler, EeBatch *batch, int limit,
+						 EeProgress *progress);
 static void in_groups(EeDelivery *delivery, const EeUnit *unit,
 					  EeHandler *handler, EeBatch *batch, int limit,
 					  EeProgress *progress);
 static void ring(EeDelivery *delivery, EeBatch *batch, int limit,
 				 EeProgress *progress);
 static TimestampTz batch_end(void);
+static bool cut_short(const EeDelivery *delivery, const EeUnit *unit);
 static bool put_off(EeDelivery *delivery, TupleTableSlot *slot);
 
 void
@@ -58,9 +61,9 @@ ee_hand_out(EeDelivery *delivery, const EeUnit *unit, EeBatch *batch,
 							 subscription->timeout_ms +
 							 ee_config_delivery_batch_time : 0);
 	if (handler.kind == EE_HANDLER_EVENTS)
-		in_one_array(delivery, &handler, batch, limit, progress);
+		in_one_array(delivery, unit, &handler, batch, limit, progress);
 	else
-		one_by_one(delivery, &handler, batch, limit, progress);
+		one_by_one(delivery, unit, &handler, batch, limit, progress);
 	ee_handler_timeout_stop();
 }
 
@@ -71,9 +74,16 @@ batch_end(void)
 		ee_config_delivery_batch_time * INT64CONST(1000);
 }
 
+/* Something more urgent has come: the batch commits what it has. */
+static bool
+cut_short(const EeDelivery *delivery, const EeUnit *unit)
+{
+	return unit->urgent != NULL && unit->urgent(delivery->lane.class);
+}
+
 static void
-one_by_one(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
-		   int limit, EeProgress *progress)
+one_by_one(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
+		   EeBatch *batch, int limit, EeProgress *progress)
 {
 	EeSubscription *subscription = delivery->subscription;
 	TimestampTz end = batch_end();
@@ -105,14 +115,16 @@ one_by_one(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 		MemoryContextReset(per_event);
 		progress->handled++;
 		progress->began = GetCurrentTimestamp();
+		if (cut_short(delivery, unit))
+			break;
 	}
 	progress->in_batch = false;
 }
 
 /* The same for a handler that takes a whole batch. */
 static void
-in_one_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
-			 int limit, EeProgress *progress)
+in_one_array(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
+			 EeBatch *batch, int limit, EeProgress *progress)
 {
 	EeSubscription *subscription = delivery->subscription;
 	Datum	   *events = palloc(sizeof(Datum) * limit);
@@ -131,6 +143,8 @@ in_one_array(EeDelivery *delivery, EeHandler *handler, EeBatch *batch,
 			n++;
 		}
 		progress->handled++;
+		if (cut_short(delivery, unit))
+			break;
 	}
 	progress->in_batch = false;
 	if (n == 0)
@@ -188,7 +202,7 @@ in_groups(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 			}
 			progress->handled++;
 		}
-		more = slot != NULL;
+		more = slot != NULL && !cut_short(delivery, unit);
 		MemoryContextSwitchTo(old);
 		/* all that was taken from the log is to be dealt with */
 		for (int i = 0; i < n;)

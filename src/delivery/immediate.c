@@ -224,10 +224,8 @@ static void
 leave_to_workers(const EeSubscription *subscription, EeEvent *event,
 				 TimestampTz due)
 {
-	EeDelivery *delivery = ee_round_delivery(subscription,
-											 ee_lane_number(0, 0,
-															EE_PRIORITY_NORMAL),
-											 0, CurrentMemoryContext);
+	EeDelivery *delivery = ee_round_delivery(subscription, 0, 0,
+											 CurrentMemoryContext);
 
 	ee_retry_delay(delivery, ee_envelope_form(event),
 				   DatumGetInt64(EE_EVENT_VALUE(event, EE_EVENT_SEQ)), due);

@@ -1,6 +1,6 @@
 /*
  * lane.h
- *	  The numbers of the lanes that a subscription is delivered through.
+ *	  The lanes that a subscription is delivered through.
  *
  * A lane is a cursor of its own over the same log; each event belongs to one
  * lane of a subscription.  Lanes are numbered by class (critical to low) and
@@ -18,10 +18,17 @@
 
 #include "postgres.h"
 
+#include "executor/tuptable.h"
+
+#include "ground/envelope.h"
 #include "ground/extension.h"
+#include "routing/subscription.h"
 
 #define EE_LANES_PER_EPOCH	1024
 #define EE_MAX_CONCURRENCY	64
+
+/* Lanes of a class get one turn in so many where more urgent ones have work. */
+#define EE_LOW_SHARE	8
 
 static inline int32
 ee_lane_number(int32 epoch, int index, EePriority class)
@@ -47,5 +54,32 @@ ee_lane_origin(int32 epoch)
 {
 	return epoch * EE_LANES_PER_EPOCH + EE_LANES_PER_EPOCH - 1;
 }
+
+/* A lane, and what is needed to tell which events belong to it. */
+typedef struct EeLane
+{
+	int32		number;
+	int			index;
+	EePriority	class;
+	uint32		classes;		/* those it takes, a bit each */
+	Oid			normal;			/* as which nearly all events come */
+	int			concurrency;
+	bool		ordered;		/* events with a key are of class normal */
+} EeLane;
+
+/* A lane of the subscription's running epoch. */
+extern EeLane ee_lane_of(const EeSubscription *subscription, int index,
+						 EePriority class);
+
+/* Are there lanes of this class? */
+extern bool ee_lane_class_exists(const EeSubscription *subscription,
+								 EePriority class);
+
+/* Does the event in this slot of the log belong to the lane? */
+extern bool ee_lane_takes(const EeLane *lane, TupleTableSlot *slot);
+
+/* The lane of the running epoch that takes an event. */
+extern int32 ee_lane_for(const EeSubscription *subscription,
+						 const EeEvent *event);
 
 #endif							/* EE_LANE_H */

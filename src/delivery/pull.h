@@ -16,7 +16,10 @@
 #include "delivery/lane.h"
 #include "routing/subscription.h"
 
-/* Clients read one lane, which has all events. */
+/*
+ * Clients read the lanes of one index, one client at a time: whoever has the
+ * lock of this one has them all.
+ */
 #define EE_PULL_LANE	ee_lane_number(0, 0, EE_PRIORITY_NORMAL)
 
 /* What a call of receive_events() gives, all under one receipt. */

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/pg_prng.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -41,6 +42,8 @@ typedef struct Reading
 	int			passed;			/* given or put off */
 } Reading;
 
+static List *lanes_in_turn(EeDelivery *base);
+static void read_lane(EeDelivery *delivery, Reading *reading);
 static bool read_guarded(EeDelivery *delivery, Reading *reading);
 static bool bury_unmatched(EeDelivery *delivery, const ErrorData *error);
 static bool read_events(EeDelivery *delivery, Reading *reading);
@@ -50,7 +53,8 @@ static bool add_counts(int32 number, EeCursor *cursor);
 
 /*
  * Take the next events of a subscription, until max are under the receipt,
- * and move its cursor behind them.  Gives nothing while somebody else has
+ * and move its cursor behind them: events of one class, the most urgent that
+ * has any.  Gives nothing while somebody else has
  * the subscription.  What is not due yet is written to deliveries instead.
  */
 void
@@ -58,24 +62,65 @@ ee_pull_log(EeReceipt *receipt, int32 number)
 {
 	EeDelivery *delivery;
 	Reading		reading;
-	EeCursor   *cursor;
-	bool		moved;
+	int			n = receipt->n;
+	ListCell   *lc;
 
 	if (!ee_cursor_lock_lane(number, EE_PULL_LANE))
 		return;
 	/* whoever had the lock before may have removed the subscription */
 	AcceptInvalidationMessages();
-	delivery = ee_round_delivery(ee_pull_by_number(number, false),
-								 EE_PULL_LANE, 0, CurrentMemoryContext);
+	delivery = ee_round_delivery(ee_pull_by_number(number, false), 0, 0,
+								 CurrentMemoryContext);
 	ee_round_expand(delivery);
 	reading.receipt = receipt;
-	moved = read_guarded(delivery, &reading);
-	cursor = ee_cursor_copy(delivery->cursor);
-	moved |= add_counts(number, cursor);
-	if (moved)
-		ee_cursor_store(number, EE_PULL_LANE, cursor);
+	foreach(lc, lanes_in_turn(delivery))
+	{
+		read_lane(lfirst(lc), &reading);
+		if (receipt->n > n)
+			break;
+	}
 	ee_debug_point("pull_after_read");
 	MemoryContextDelete(delivery->context);
+}
+
+/*
+ * The most urgent first; low ones now and then before the others, so that
+ * they are not left for ever.
+ */
+static List *
+lanes_in_turn(EeDelivery *base)
+{
+	List	   *lanes = NIL;
+
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+	{
+		EeDelivery *lane = class == EE_PRIORITY_NORMAL ? base :
+			!ee_log_reader_any(class) ? NULL :
+			ee_round_beside(base, class, base->context);
+
+		if (lane == NULL)
+			continue;
+		if (class == EE_PRIORITY_LOW &&
+			pg_prng_uint64_range(&pg_global_prng_state, 1,
+								 EE_LOW_SHARE) == 1)
+			lanes = lcons(lane, lanes);
+		else
+			lanes = lappend(lanes, lane);
+	}
+	return lanes;
+}
+
+static void
+read_lane(EeDelivery *delivery, Reading *reading)
+{
+	int32		number = delivery->subscription->number;
+	bool		moved = read_guarded(delivery, reading);
+	EeCursor   *cursor = ee_cursor_copy(delivery->cursor);
+
+	if (delivery->base == delivery)
+		moved |= add_counts(number, cursor);
+	if (moved)
+		ee_cursor_store(number, delivery->lane.number, cursor);
 }
 
 /*
@@ -152,7 +197,7 @@ bury_unmatched(EeDelivery *delivery, const ErrorData *error)
 	if (event == (Datum) 0)
 		return false;
 	ee_retry_unmatched(delivery, batch->next, event, error);
-	ee_cursor_store(delivery->subscription->number, delivery->lane,
+	ee_cursor_store(delivery->subscription->number, delivery->lane.number,
 					batch->next);
 	delivery->cursor = NULL;
 	return true;

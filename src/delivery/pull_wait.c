@@ -51,6 +51,7 @@ typedef struct Waiting
 	MemoryContext context;		/* lives as long as we wait */
 	MemoryContext per_look;
 	EeDelivery *delivery;		/* remembers how far we have looked */
+	EeDelivery *lanes[EE_N_PRIORITIES]; /* beside it, where there are events */
 	uint64		generation;		/* of the subscriptions it was made under */
 	bool		attached;		/* publishers wake us */
 	bool		busy;			/* another client is reading the log */
@@ -65,9 +66,11 @@ static bool look(Waiting *waiting);
 static void prepare_delivery(Waiting *waiting, EeSubscription *subscription,
 							 uint64 generation);
 static TimestampTz earliest_due(int32 number);
+static bool any_lane_has_events(Waiting *waiting);
 static bool log_has_events(EeDelivery *delivery);
 static bool log_has_event(EeDelivery *delivery);
-static bool log_has_events_guarded(EeDelivery *delivery);
+static bool log_has_events_guarded(Waiting *waiting);
+static bool forget_cursors(Waiting *waiting);
 static long next_wait(const Waiting *waiting, TimestampTz end);
 
 PG_FUNCTION_INFO_V1(ee_sql_await_events);
@@ -229,9 +232,9 @@ look(Waiting *waiting)
 			waiting->busy = true;
 		}
 		else if (ee_match_needs_content(subscription->matcher))
-			found = log_has_events_guarded(waiting->delivery);
+			found = log_has_events_guarded(waiting);
 		else
-			found = log_has_events(waiting->delivery);
+			found = any_lane_has_events(waiting);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(waiting->per_look);
@@ -254,9 +257,15 @@ prepare_delivery(Waiting *waiting, EeSubscription *subscription,
 		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS))
 		return;
 	if (delivery != NULL)
+	{
+		for (int class = 0; class < EE_N_PRIORITIES; class++)
+			if (waiting->lanes[class] != NULL)
+				MemoryContextDelete(waiting->lanes[class]->context);
 		MemoryContextDelete(delivery->context);
-	waiting->delivery = ee_round_delivery(subscription, EE_PULL_LANE,
-										  generation, waiting->context);
+	}
+	waiting->delivery = ee_round_delivery(subscription, 0, generation,
+										  waiting->context);
+	memset(waiting->lanes, 0, sizeof(waiting->lanes));
 	waiting->generation = generation;
 	ee_round_expand(waiting->delivery);
 	interest = waiting->delivery->interest;
@@ -288,6 +297,24 @@ earliest_due(int32 number)
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return isnull ? DT_NOEND : DatumGetTimestampTz(due);
+}
+
+static bool
+any_lane_has_events(Waiting *waiting)
+{
+	if (log_has_events(waiting->delivery))
+		return true;
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+	{
+		if (class == EE_PRIORITY_NORMAL || !ee_log_reader_any(class))
+			continue;
+		if (waiting->lanes[class] == NULL)
+			waiting->lanes[class] = ee_round_beside(waiting->delivery, class,
+													waiting->context);
+		if (log_has_events(waiting->lanes[class]))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -327,12 +354,31 @@ log_has_event(EeDelivery *delivery)
 	return found;
 }
 
+/* True when it was an event being matched that raised an error. */
+static bool
+forget_cursors(Waiting *waiting)
+{
+	bool		matching = waiting->delivery->matching;
+
+	waiting->delivery->cursor = NULL;
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+	{
+		EeDelivery *lane = waiting->lanes[class];
+
+		if (lane == NULL)
+			continue;
+		matching |= lane->matching;
+		lane->cursor = NULL;
+	}
+	return matching;
+}
+
 /*
  * The same where a filter may raise an error: then receive_events() has
  * something to do, which makes the event a dead letter.
  */
 static bool
-log_has_events_guarded(EeDelivery *delivery)
+log_has_events_guarded(Waiting *waiting)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -342,7 +388,7 @@ log_has_events_guarded(EeDelivery *delivery)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		found = log_has_events(delivery);
+		found = any_lane_has_events(waiting);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -355,8 +401,7 @@ log_has_events_guarded(EeDelivery *delivery)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller);
 		CurrentResourceOwner = owner;
-		delivery->cursor = NULL;
-		if (!delivery->matching ||
+		if (!forget_cursors(waiting) ||
 			error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			ReThrowError(error);
 	}

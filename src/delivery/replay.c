@@ -81,15 +81,15 @@ marked_metadata(Jsonb *metadata)
 Datum
 ee_sql_passed_event(PG_FUNCTION_ARGS)
 {
-	EeCursor   *cursor = ee_cursor_load(PG_GETARG_INT32(0),
-										ee_lane_number(0, 0,
-													   EE_PRIORITY_NORMAL));
-	const EeLogCursor *at = &cursor->at;
+	int32		number = PG_GETARG_INT32(0);
+	const EeLogCursor *at;
 	EeEvent		event;
 	int64		seq;
 	uint64		xid;
 
 	ee_envelope_deform(PG_GETARG_DATUM(1), &event);
+	at = &ee_cursor_load(number, ee_lane_for(subscription_by_number(number),
+											 &event))->at;
 	seq = DatumGetInt64(EE_EVENT_VALUE(&event, EE_EVENT_SEQ));
 	xid = U64FromFullTransactionId(DatumGetFullTransactionId(EE_EVENT_VALUE(&event, EE_EVENT_XID)));
 	PG_RETURN_BOOL(ee_log_position_sees(&at->low, seq, xid) ||

@@ -82,7 +82,7 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 			insert_row(delivery, event, seq, "retry", attempts, due, error);
 		else
 			update_row(delivery, seq, attempts, due, error);
-		delivery->next_due = Min(delivery->next_due, due);
+		delivery->base->next_due = Min(delivery->base->next_due, due);
 	}
 }
 
@@ -102,7 +102,7 @@ ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 			   TimestampTz until)
 {
 	insert_row(delivery, event, seq, "delayed", 0, until, NULL);
-	delivery->next_due = Min(delivery->next_due, until);
+	delivery->base->next_due = Min(delivery->base->next_due, until);
 }
 
 /* A delayed event may have its row when it first fails: then it is updated. */

@@ -174,7 +174,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 		MemoryContextSwitchTo(old);
 		return;
 	}
-	cursor = ee_cursor_load(subscription->number, delivery->lane);
+	cursor = ee_cursor_load(subscription->number, delivery->lane.number);
 	ee_unit_act_as_owner(delivery, unit, &saved);
 	ee_handler_prepare(&handler, subscription->handler, &delivery->handler);
 	progress->begun = true;
@@ -206,7 +206,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	}
 	ee_unit_act_as_before(unit, &saved);
 	cursor->delivered += group.delivered;
-	ee_cursor_store(subscription->number, delivery->lane, cursor);
+	ee_cursor_store(subscription->number, delivery->lane.number, cursor);
 	progress->round.outcome = EE_ROUND_DONE;
 	progress->round.delivered = group.delivered;
 	progress->round.failed = group.failed;
@@ -262,7 +262,7 @@ record_failure(EeDelivery *delivery, const EeUnit *unit, Attempts *progress,
 		ee_retry_get(delivery, progress->first.seq, &due))
 	{
 		EeCursor   *cursor = ee_cursor_load(subscription->number,
-											delivery->lane);
+											delivery->lane.number);
 		int			attempts = progress->first.attempts + 1;
 
 		ee_retry_failed(delivery, cursor, due.event, due.seq, attempts, error,
@@ -271,7 +271,7 @@ record_failure(EeDelivery *delivery, const EeUnit *unit, Attempts *progress,
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, due.event,
 									 attempts, error->message);
-		ee_cursor_store(subscription->number, delivery->lane, cursor);
+		ee_cursor_store(subscription->number, delivery->lane.number, cursor);
 		ee_debug_point("retry_before_settle");
 		progress->round.outcome = EE_ROUND_FAILED;
 		progress->round.failed = 1;

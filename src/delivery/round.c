@@ -45,7 +45,7 @@ static bool settle(EeDelivery *delivery, const EeUnit *unit,
 static int	batch_limit(const EeDelivery *delivery, int max);
 
 EeDelivery *
-ee_round_delivery(const EeSubscription *subscription, int32 lane,
+ee_round_delivery(const EeSubscription *subscription, int index,
 				  uint64 generation, MemoryContext parent)
 {
 	MemoryContext context = AllocSetContextCreate(parent,
@@ -57,10 +57,31 @@ ee_round_delivery(const EeSubscription *subscription, int32 lane,
 	delivery->context = context;
 	delivery->handler.context = context;
 	delivery->subscription = unconstify(EeSubscription *, subscription);
-	delivery->lane = lane;
+	delivery->lane = ee_lane_of(subscription, index, EE_PRIORITY_NORMAL);
+	delivery->base = delivery;
 	delivery->next_due = DT_NOBEGIN;	/* to be looked up */
 	delivery->behind = true;
 	delivery->generation = generation;
+	return delivery;
+}
+
+EeDelivery *
+ee_round_beside(EeDelivery *base, EePriority class, MemoryContext parent)
+{
+	EeDelivery *delivery;
+
+	if (!ee_lane_class_exists(base->subscription, class))
+		return NULL;
+	delivery = ee_round_delivery(base->subscription, base->lane.index,
+								 base->generation, parent);
+	delivery->lane = ee_lane_of(base->subscription, base->lane.index, class);
+	delivery->base = base;
+	delivery->next_due = DT_NOEND;
+	delivery->guarded = base->guarded;
+	delivery->registry_generation = base->registry_generation;
+	delivery->patterns = base->patterns;
+	delivery->n_patterns = base->n_patterns;
+	delivery->interest = base->interest;
 	return delivery;
 }
 
@@ -86,7 +107,9 @@ ee_round_expand(EeDelivery *delivery)
 		if (!ee_match_pattern(delivery->subscription->matcher, pattern,
 							  strlen(pattern)))
 			continue;
-		ee_shared_pattern_add(&delivery->interest, pattern, strlen(pattern));
+		for (int class = 0; class < EE_N_PRIORITIES; class++)
+			ee_shared_pattern_add(&delivery->interest, pattern,
+								  strlen(pattern), class);
 		old = MemoryContextSwitchTo(delivery->context);
 		delivery->patterns[delivery->n_patterns++] =
 			CStringGetTextDatum(pattern);
@@ -272,7 +295,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 		progress->round.outcome = EE_ROUND_DONE;
 		batch->next->delivered += progress->round.delivered;
 		ee_debug_point("delivery_before_move");
-		ee_cursor_store(subscription->number, delivery->lane, batch->next);
+		ee_cursor_store(subscription->number, delivery->lane.number, batch->next);
 	}
 	delivery->behind = !ee_batch_reached_end(batch);
 
@@ -327,7 +350,7 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error,
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, event, 1,
 									 error->message);
-		ee_cursor_store(subscription->number, delivery->lane, batch->next);
+		ee_cursor_store(subscription->number, delivery->lane.number, batch->next);
 		ee_debug_point("delivery_before_settle");
 		settled = true;
 	}

@@ -12,16 +12,23 @@
 #include "delivery/unit.h"
 
 /*
- * Make what a worker keeps of a lane, in a context of its own.  The
- * generation is that of EE_REL_SUBSCRIPTIONS before the subscription was
- * read; the subscription itself stays with the caller.
+ * Make what a worker keeps of a lane of class normal, in a context of its
+ * own.  The generation is that of EE_REL_SUBSCRIPTIONS before the
+ * subscription was read; the subscription itself stays with the caller.
  */
 extern EeDelivery *ee_round_delivery(const EeSubscription *subscription,
-									 int32 lane, uint64 generation,
+									 int index, uint64 generation,
 									 MemoryContext parent);
 
-/* Which registered patterns it wants, after they or it have changed. */
+/* Which registered patterns it wants. */
 extern void ee_round_expand(EeDelivery *delivery);
+
+/*
+ * The lane of another class beside one that is expanded, whose patterns it
+ * shares; NULL when there is none.
+ */
+extern EeDelivery *ee_round_beside(EeDelivery *base, EePriority class,
+								   MemoryContext parent);
 
 /* Deliver a batch of new events, at most max. */
 extern EeRound ee_round_deliver(EeDelivery *delivery, const EeUnit *unit,

@@ -35,6 +35,8 @@ static void abort_unit(void);
 static void leave_unit(MemoryContext caller);
 static int	process_subscription(const EeSubscription *subscription,
 								 uint64 generation, int max);
+static int	process_lane(EeDelivery *delivery, int max, bool *moved);
+static int	process_retries(EeDelivery *delivery, int max, bool *moved);
 static void start_position(const char *start, EeLogPosition *position);
 static bool milestone_position(TimestampTz at, EeLogPosition *position);
 
@@ -170,20 +172,52 @@ ee_session_process_batch(int max, const char *only)
 	return done;
 }
 
+/* Lane by lane, the most urgent first. */
 static int
 process_subscription(const EeSubscription *subscription, uint64 generation,
 					 int max)
 {
-	EeDelivery *delivery = ee_round_delivery(subscription,
-											 ee_lane_number(0, 0,
-															EE_PRIORITY_NORMAL),
-											 generation,
-											 CurrentMemoryContext);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "event_engine deliveries",
+												  ALLOCSET_DEFAULT_SIZES);
+	EeDelivery **bases = MemoryContextAlloc(context, sizeof(EeDelivery *) *
+											subscription->concurrency);
+	bool		moved = false;
+	int			done = 0;
+
+	for (int i = 0; i < subscription->concurrency; i++)
+	{
+		bases[i] = ee_round_delivery(subscription, i, generation, context);
+		ee_round_expand(bases[i]);
+	}
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+	{
+		if (class != EE_PRIORITY_NORMAL && !ee_log_reader_any(class))
+			continue;
+		for (int i = 0; i < subscription->concurrency && done < max; i++)
+		{
+			EeDelivery *lane = class == EE_PRIORITY_NORMAL ? bases[i] :
+				ee_round_beside(bases[i], class, context);
+
+			if (lane != NULL)
+				done += process_lane(lane, max - done, &moved);
+		}
+	}
+	for (int i = 0; i < subscription->concurrency && done < max; i++)
+		done += process_retries(bases[i], max - done, &moved);
+	/* a worker that knows this cursor must read it again */
+	if (moved)
+		ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
+	MemoryContextDelete(context);
+	return done;
+}
+
+static int
+process_lane(EeDelivery *delivery, int max, bool *moved)
+{
 	int			done = 0;
 	bool		more = true;
-	bool		moved = false;
 
-	ee_round_expand(delivery);
 	while (more && done < max)
 	{
 		EeRound		round;
@@ -191,29 +225,33 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 		CHECK_FOR_INTERRUPTS();
 		round = ee_flow_deliver(delivery, &session_unit, max - done);
 		done += round.delivered;
-		moved |= round.outcome == EE_ROUND_DONE ||
+		*moved |= round.outcome == EE_ROUND_DONE ||
 			round.outcome == EE_ROUND_FAILED;
 		more = round.outcome == EE_ROUND_FAILED ||
 			(delivery->behind && round.outcome != EE_ROUND_LOCKED &&
 			 round.outcome != EE_ROUND_STALE &&
 			 round.outcome != EE_ROUND_HELD);
 	}
-	for (more = true; more && done < max;)
+	return done;
+}
+
+static int
+process_retries(EeDelivery *delivery, int max, bool *moved)
+{
+	int			done = 0;
+	bool		more = true;
+
+	while (more && done < max)
 	{
 		EeRound		round;
 
 		CHECK_FOR_INTERRUPTS();
 		round = ee_flow_retry(delivery, &session_unit, max - done);
 		done += round.delivered;
-		moved |= round.outcome == EE_ROUND_DONE ||
-			round.outcome == EE_ROUND_FAILED;
 		more = round.outcome == EE_ROUND_DONE ||
 			round.outcome == EE_ROUND_FAILED;
+		*moved |= more;
 	}
-	/* a worker that knows this cursor must read it again */
-	if (moved)
-		ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);
-	MemoryContextDelete(delivery->context);
 	return done;
 }
 

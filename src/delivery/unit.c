@@ -26,7 +26,7 @@
 bool
 ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome)
 {
-	if (!ee_cursor_lock_lane(delivery->subscription->number, delivery->lane))
+	if (!ee_cursor_lock_lane(delivery->subscription->number, delivery->lane.number))
 	{
 		*outcome = EE_ROUND_LOCKED;
 		return false;

@@ -22,6 +22,8 @@ typedef struct EeUnit
 	void		(*commit) (void);
 	void		(*abort) (void);
 	bool		in_session;		/* become the owner for the handler */
+	bool		(*urgent) (EePriority class);	/* has more urgent news come?
+												 * NULL: nobody can tell */
 } EeUnit;
 
 typedef enum EeRoundOutcome

@@ -35,12 +35,6 @@ typedef struct KnownRelation
 	uint64		generation;		/* of the relation, when looked up */
 } KnownRelation;
 
-typedef struct KnownPriority
-{
-	char		label[NAMEDATALEN];
-	Oid			oid;
-} KnownPriority;
-
 static void refresh(void);
 static void require_extension(void);
 static Oid	lookup_type(const char *name);
@@ -66,6 +60,13 @@ static const char *const relation_names[EE_N_RELATIONS] = {
 	[EE_REL_EVENT_PROCESSING_LOG] = "event_processing_log",
 };
 
+static const char *const priority_labels[EE_N_PRIORITIES] = {
+	[EE_PRIORITY_CRITICAL] = "critical",
+	[EE_PRIORITY_HIGH] = "high",
+	[EE_PRIORITY_NORMAL] = "normal",
+	[EE_PRIORITY_LOW] = "low",
+};
+
 /*
  * What is remembered, under this value of ee_invalidate_objects_generation();
  * 0 when nothing is.  A relation's OID survives a change of the extension
@@ -77,7 +78,7 @@ static Oid	known_extension = InvalidOid;
 static Oid	known_schema = InvalidOid;
 static Oid	known_event = InvalidOid;
 static Oid	known_event_array = InvalidOid;
-static KnownPriority known_priorities[EE_N_PRIORITIES];
+static Oid	known_priorities[EE_N_PRIORITIES];
 static KnownRelation known_relations[EE_N_RELATIONS];
 
 Oid
@@ -148,33 +149,53 @@ ee_extension_event_array_type(void)
 Oid
 ee_extension_priority(const char *label)
 {
-	int			i;
-	Oid			oid;
+	for (int i = 0; i < EE_N_PRIORITIES; i++)
+		if (strcmp(priority_labels[i], label) == 0)
+			return ee_extension_priority_oid(i);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown priority \"%s\"", label),
+			 errhint("A priority is one of critical, high, normal, low.")));
+}
+
+Oid
+ee_extension_priority_oid(EePriority priority)
+{
+	Oid			type;
 
 	require_extension();
-
-	for (i = 0; i < EE_N_PRIORITIES && OidIsValid(known_priorities[i].oid); i++)
+	if (likely(OidIsValid(known_priorities[priority])))
+		return known_priorities[priority];
+	type = lookup_type("event_priority");
+	for (int i = 0; i < EE_N_PRIORITIES; i++)
 	{
-		if (strcmp(known_priorities[i].label, label) == 0)
-			return known_priorities[i].oid;
+		known_priorities[i] =
+			GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
+							ObjectIdGetDatum(type),
+							CStringGetDatum(priority_labels[i]));
+		if (!OidIsValid(known_priorities[i]))
+			elog(ERROR, "type %s.event_priority has no label \"%s\"",
+				 SCHEMA_NAME, priority_labels[i]);
 	}
+	return known_priorities[priority];
+}
 
-	oid = strlen(label) >= NAMEDATALEN ? InvalidOid :
-		GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid,
-						ObjectIdGetDatum(lookup_type("event_priority")),
-						CStringGetDatum(label));
-	if (!OidIsValid(oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown priority \"%s\"", label),
-				 errhint("A priority is one of critical, high, normal, low.")));
-	if (i < EE_N_PRIORITIES)
-	{
-		strlcpy(known_priorities[i].label, label, NAMEDATALEN);
-		known_priorities[i].oid = oid;
-	}
+EePriority
+ee_extension_priority_of(Oid oid)
+{
+	/* nearly all are */
+	if (likely(oid == ee_extension_priority_oid(EE_PRIORITY_NORMAL)))
+		return EE_PRIORITY_NORMAL;
+	for (int i = 0; i < EE_N_PRIORITIES; i++)
+		if (known_priorities[i] == oid)
+			return i;
+	elog(ERROR, "%u is no priority", oid);
+}
 
-	return oid;
+const char *
+ee_extension_priority_label(EePriority priority)
+{
+	return priority_labels[priority];
 }
 
 /* Called by callbacks: looks at what is remembered and nowhere else. */

@@ -52,8 +52,11 @@ extern Oid	ee_extension_relid(EeRelation relation);
 extern Oid	ee_extension_event_type(void);
 extern Oid	ee_extension_event_array_type(void);
 
-/* OID of a label of enum event_engine.event_priority. */
+/* Labels of enum event_engine.event_priority, and their OIDs. */
 extern Oid	ee_extension_priority(const char *label);
+extern Oid	ee_extension_priority_oid(EePriority priority);
+extern EePriority ee_extension_priority_of(Oid oid);
+extern const char *ee_extension_priority_label(EePriority priority);
 
 /* Is this one of our relations that a reader of configuration must watch? */
 extern bool ee_extension_is_relation(Oid relid, EeRelation relation);

@@ -42,7 +42,10 @@ static bool pending_changed = false;
 static void request_shmem(void);
 static void startup_shmem(void);
 static Size shmem_size(void);
-static uint32 pattern_bit(const char *pattern, int len);
+static uint32 pattern_bit(const char *pattern, int len, EePriority class);
+static int	first_word(EePriority class);
+static int	n_words(EePriority class);
+static void tell_worker(EeWorkerSlot *worker);
 static void xact_callback(XactEvent event, void *arg);
 static void tell_published(void);
 static void remember_prepared(void);
@@ -129,6 +132,7 @@ startup_shmem(void)
 			pg_atomic_init_u32(&worker->dbid, InvalidOid);
 			pg_atomic_init_u32(&worker->procno, EE_NO_PROC);
 			pg_atomic_init_u32(&worker->changed, 0);
+			pg_atomic_init_u32(&worker->urgent, 0);
 			pg_atomic_init_u64(&worker->events, 0);
 			pg_atomic_init_u64(&worker->batches, 0);
 			pg_atomic_init_u64(&worker->failures, 0);
@@ -188,17 +192,61 @@ ee_shared_unlock(void)
 
 /* ---------------------------------------------------------------- patterns */
 
-static uint32
-pattern_bit(const char *pattern, int len)
+/* Where the words of a class begin, and how many there are. */
+static int
+first_word(EePriority class)
 {
-	return hash_bytes((const unsigned char *) pattern, len) %
-		(EE_PATTERN_WORDS * 64);
+	switch (class)
+	{
+		case EE_PRIORITY_CRITICAL:
+			return EE_NORMAL_WORDS;
+		case EE_PRIORITY_HIGH:
+			return EE_NORMAL_WORDS + EE_CLASS_WORDS;
+		case EE_PRIORITY_LOW:
+			return EE_NORMAL_WORDS + 2 * EE_CLASS_WORDS;
+		case EE_PRIORITY_NORMAL:
+			break;
+	}
+	return 0;
+}
+
+static int
+n_words(EePriority class)
+{
+	return class == EE_PRIORITY_NORMAL ? EE_NORMAL_WORDS : EE_CLASS_WORDS;
+}
+
+static uint32
+pattern_bit(const char *pattern, int len, EePriority class)
+{
+	return first_word(class) * 64 +
+		hash_bytes((const unsigned char *) pattern, len) %
+		(n_words(class) * 64);
 }
 
 void
-ee_shared_pattern_add(EePatternSet *set, const char *pattern, int len)
+ee_shared_pattern_restrict(EePatternSet *set, uint32 classes)
 {
-	uint32		bit = pattern_bit(pattern, len);
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+		if ((classes & (1 << class)) == 0)
+			memset(&set->words[first_word(class)], 0,
+				   sizeof(uint64) * n_words(class));
+}
+
+bool
+ee_shared_pattern_has(const EePatternSet *set, EePriority class)
+{
+	for (int w = 0; w < n_words(class); w++)
+		if (set->words[first_word(class) + w] != 0)
+			return true;
+	return false;
+}
+
+void
+ee_shared_pattern_add(EePatternSet *set, const char *pattern, int len,
+					  EePriority class)
+{
+	uint32		bit = pattern_bit(pattern, len, class);
 
 	set->words[bit / 64] |= UINT64CONST(1) << (bit % 64);
 }
@@ -253,11 +301,11 @@ ee_shared_clear_patterns(EeSharedPatternSet *set)
 /* ------------------------------------------------------------ at commit */
 
 void
-ee_shared_note_published(const char *pattern, int len)
+ee_shared_note_published(const char *pattern, int len, EePriority class)
 {
 	if (ee_shared == NULL)
 		return;
-	ee_shared_pattern_add(&pending_patterns, pattern, len);
+	ee_shared_pattern_add(&pending_patterns, pattern, len, class);
 	pending_published = true;
 }
 
@@ -364,25 +412,9 @@ tell_published(void)
 	for (int i = 0; i < ee_shared->n_workers; i++)
 	{
 		EeWorkerSlot *worker = &ee_shared->workers[i];
-		bool		wanted = false;
 
-		if (pg_atomic_read_u32(&worker->dbid) != MyDatabaseId)
-			continue;
-		for (int w = 0; w < EE_PATTERN_WORDS; w++)
-		{
-			uint64		bits = pending_patterns.words[w];
-
-			if (bits == 0)
-				continue;
-			bits &= pg_atomic_read_u64(&worker->interest.words[w]);
-			if (bits != 0)
-			{
-				pg_atomic_fetch_or_u64(&worker->news.words[w], bits);
-				wanted = true;
-			}
-		}
-		if (wanted && worker != ee_shared_own_worker)
-			ee_shared_set_latch(pg_atomic_read_u32(&worker->procno));
+		if (pg_atomic_read_u32(&worker->dbid) == MyDatabaseId)
+			tell_worker(worker);
 	}
 	ee_shared_waiters_wake(&pending_patterns);
 
@@ -408,6 +440,37 @@ tell_published(void)
 		if (wanted)
 			ee_shared_set_latch(pg_atomic_read_u32(&db->procno));
 	}
+}
+
+/* The bits first: whoever sees that there is something urgent takes them. */
+static void
+tell_worker(EeWorkerSlot *worker)
+{
+	EePatternSet news;
+	bool		wanted = false;
+	uint32		urgent = 0;
+
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+	{
+		news.words[w] = pending_patterns.words[w];
+		if (news.words[w] == 0)
+			continue;
+		news.words[w] &= pg_atomic_read_u64(&worker->interest.words[w]);
+		if (news.words[w] != 0)
+		{
+			pg_atomic_fetch_or_u64(&worker->news.words[w], news.words[w]);
+			wanted = true;
+		}
+	}
+	if (!wanted)
+		return;
+	for (int class = 0; class < EE_PRIORITY_NORMAL; class++)
+		if (ee_shared_pattern_has(&news, class))
+			urgent |= 1 << class;
+	if (urgent != 0)
+		pg_atomic_fetch_or_u32(&worker->urgent, urgent);
+	if (worker != ee_shared_own_worker)
+		ee_shared_set_latch(pg_atomic_read_u32(&worker->procno));
 }
 
 /* Definitions, subscriptions or the extension itself changed. */

@@ -13,11 +13,18 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 
+#include "ground/extension.h"
+
 /*
  * A set of patterns, as bits: a pattern is hashed to one of them.  A shared
- * bit wakes somebody in vain, never the other way round.
+ * bit wakes somebody in vain, never the other way round.  Urgent and low
+ * events have words of their own for each class, so that normal ones wake
+ * nobody who waits for those.
  */
-#define EE_PATTERN_WORDS	16
+#define EE_NORMAL_WORDS		16
+#define EE_CLASS_WORDS		4
+#define EE_PATTERN_WORDS	(EE_NORMAL_WORDS + \
+							 (EE_N_PRIORITIES - 1) * EE_CLASS_WORDS)
 
 typedef struct EePatternSet
 {
@@ -77,6 +84,7 @@ typedef struct EeWorkerSlot
 	pg_atomic_uint32 changed;	/* configuration changed */
 	EeSharedPatternSet interest;	/* written by the executor */
 	EeSharedPatternSet news;	/* set by publishers, taken by the executor */
+	pg_atomic_uint32 urgent;	/* classes above normal among them, as bits */
 	/* for the statistics view; written by the executor alone */
 	pg_atomic_uint64 events;
 	pg_atomic_uint64 batches;
@@ -107,9 +115,13 @@ extern int	ee_shared_launcher_pid(void);	/* 0: none */
 extern void ee_shared_lock(bool exclusive);
 extern void ee_shared_unlock(void);
 
-/* Bits of a pattern. */
+/* Bits of a pattern, of events of one class. */
 extern void ee_shared_pattern_add(EePatternSet *set, const char *pattern,
-								  int len);
+								  int len, EePriority class);
+
+/* Leave the bits of these classes (a bit each); are there any of one? */
+extern void ee_shared_pattern_restrict(EePatternSet *set, uint32 classes);
+extern bool ee_shared_pattern_has(const EePatternSet *set, EePriority class);
 extern void ee_shared_pattern_all(EePatternSet *set);
 extern void ee_shared_pattern_store(EeSharedPatternSet *shared,
 									const EePatternSet *set);
@@ -134,7 +146,8 @@ ee_shared_pattern_overlap(const EePatternSet *a, const EePatternSet *b)
 }
 
 /* Called in a transaction; take effect when it commits. */
-extern void ee_shared_note_published(const char *pattern, int len);
+extern void ee_shared_note_published(const char *pattern, int len,
+									 EePriority class);
 extern void ee_shared_note_subscription(int32 number);
 extern void ee_shared_note_changed(void);
 
@@ -174,6 +187,12 @@ extern void ee_shared_waiter_detach(void);
 
 /* A subscription as a bit among the patterns. */
 extern void ee_shared_subscription_add(EePatternSet *set, int32 number);
+
+/*
+ * Has this executor got news of a more urgent class that it has not taken
+ * yet?  Cheap enough to be asked after each event.
+ */
+extern bool ee_shared_more_urgent(EePriority class);
 
 /* Keep workers out of a database, for DROP DATABASE and its kin. */
 extern void ee_shared_hold_database(Oid dbid);

@@ -201,6 +201,7 @@ ee_shared_reserve_executor(Oid dbid, Oid roleid, bool *running)
 		free_slot->started_at = GetCurrentTimestamp();
 		pg_atomic_write_u32(&free_slot->procno, EE_NO_PROC);
 		pg_atomic_write_u32(&free_slot->changed, 0);
+		pg_atomic_write_u32(&free_slot->urgent, 0);
 		pg_atomic_write_u64(&free_slot->events, 0);
 		pg_atomic_write_u64(&free_slot->batches, 0);
 		pg_atomic_write_u64(&free_slot->failures, 0);
@@ -388,6 +389,21 @@ int
 ee_shared_executor_index(EeWorkerSlot *slot)
 {
 	return slot - ee_shared->workers;
+}
+
+bool
+ee_shared_more_urgent(EePriority class)
+{
+	EeWorkerSlot *worker = ee_shared_own_worker;
+	uint32		urgent = pg_atomic_read_u32(&worker->urgent);
+
+	if (urgent != 0 && (urgent & ((1 << class) - 1)) != 0)
+		return true;
+	if (class == EE_PRIORITY_LOW)
+		for (int w = 0; w < EE_NORMAL_WORDS; w++)
+			if (pg_atomic_read_u64(&worker->news.words[w]) != 0)
+				return true;
+	return false;
 }
 
 /* Is there an executor of this role in this database, or coming? */

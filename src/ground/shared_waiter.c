@@ -111,5 +111,5 @@ ee_shared_subscription_add(EePatternSet *set, int32 number)
 	char		name[16];
 	int			len = snprintf(name, sizeof(name), "\001%d", number);
 
-	ee_shared_pattern_add(set, name, len);
+	ee_shared_pattern_add(set, name, len, EE_PRIORITY_NORMAL);
 }

@@ -39,7 +39,12 @@ typedef enum SubscriptionAttr
 	ATTR_HANDLER,
 	ATTR_CHANNEL,
 	ATTR_OPTIONS,
-	ATTR_STATUS
+	ATTR_STATUS,
+	ATTR_STATUS_REASON,
+	ATTR_CREATED_AT,
+	ATTR_UPDATED_AT,
+	ATTR_EPOCH,
+	ATTR_EPOCHS
 } SubscriptionAttr;
 
 static int	compare_numbers(const ListCell *a, const ListCell *b);
@@ -49,6 +54,7 @@ static char *optional_text(HeapTuple tuple, TupleDesc desc,
 						   SubscriptionAttr attr);
 static EeSubscriptionKind kind_of(const char *kind);
 static EeSubscriptionStatus status_of(const char *status);
+static void fill_epoch(EeSubscription *subscription, Jsonb *epochs);
 static void fill_options(EeSubscription *subscription, Jsonb *options);
 static void fill_limits(EeSubscription *subscription, Jsonb *options);
 static double number_option(Jsonb *options, const char *name, double value);
@@ -123,6 +129,8 @@ from_tuple(HeapTuple tuple, TupleDesc desc)
 						 filter_path, filters);
 
 	fill_options(result, DatumGetJsonbP(required(tuple, desc, ATTR_OPTIONS)));
+	result->epoch = DatumGetInt32(required(tuple, desc, ATTR_EPOCH));
+	fill_epoch(result, DatumGetJsonbP(required(tuple, desc, ATTR_EPOCHS)));
 	return result;
 }
 
@@ -215,6 +223,23 @@ fill_limits(EeSubscription *subscription, Jsonb *options)
 		(int) number_option(options, "breaker_window_ms", 60000);
 	breaker->recovery_ms =
 		(int) number_option(options, "breaker_recovery_ms", 30000);
+}
+
+/* Of the running epoch, which is the first. */
+static void
+fill_epoch(EeSubscription *subscription, Jsonb *epochs)
+{
+	JsonbValue *first = getIthJsonbValueFromContainer(&epochs->root, 0);
+	Jsonb	   *running;
+
+	if (first == NULL || first->type != jbvBinary)
+		elog(ERROR, "column epochs of subscription \"%s\" holds no epoch",
+			 subscription->subscriber);
+	running = JsonbValueToJsonb(first);
+	subscription->n_epochs = JB_ROOT_COUNT(epochs);
+	subscription->concurrency =
+		(int) number_option(running, "concurrency", 1);
+	subscription->lanes_ordered = bool_option(running, "ordered", false);
 }
 
 static double

@@ -40,6 +40,10 @@ typedef struct EeSubscription
 	char	   *handler;		/* signature, kind handler */
 	char	   *channel;		/* kind notify */
 	EeMatcher  *matcher;
+	int32		epoch;			/* by whose rule events are assigned to lanes */
+	int			concurrency;	/* of that epoch */
+	bool		lanes_ordered;	/* likewise */
+	int			n_epochs;		/* it and those to follow */
 
 	/* options */
 	int			batch_size;		/* events a transaction */

@@ -115,7 +115,7 @@ ee_append_events(EeEvent *events, int n)
 	ee_append_note(events, n);
 }
 
-/* By runs of the same pattern and source. */
+/* By runs of the same pattern, source and priority. */
 void
 ee_append_note(const EeEvent *events, int n)
 {
@@ -125,6 +125,8 @@ ee_append_note(const EeEvent *events, int n)
 	{
 		Datum		pattern = EE_EVENT_VALUE(&events[begin], EE_EVENT_PATTERN);
 		Datum		source = EE_EVENT_VALUE(&events[begin], EE_EVENT_SOURCE);
+		Datum		priority = EE_EVENT_VALUE(&events[begin],
+											  EE_EVENT_PRIORITY);
 		text	   *name = DatumGetTextPP(pattern);
 		int			type_len;
 		const char *type = ee_metadata_source_type(DatumGetJsonbP(source),
@@ -133,9 +135,11 @@ ee_append_note(const EeEvent *events, int n)
 
 		while (end < n &&
 			   EE_EVENT_VALUE(&events[end], EE_EVENT_PATTERN) == pattern &&
-			   EE_EVENT_VALUE(&events[end], EE_EVENT_SOURCE) == source)
+			   EE_EVENT_VALUE(&events[end], EE_EVENT_SOURCE) == source &&
+			   EE_EVENT_VALUE(&events[end], EE_EVENT_PRIORITY) == priority)
 			end++;
-		ee_shared_note_published(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+		ee_shared_note_published(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
+								 ee_extension_priority_of(DatumGetObjectId(priority)));
 		ee_shared_counter_note(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
 							   type, type_len, EE_OUTCOME_PUBLISHED,
 							   end - begin);

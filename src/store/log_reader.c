@@ -24,6 +24,7 @@
 #include "storage/bufmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
 #include "ground/compat.h"
@@ -45,6 +46,7 @@ struct EeLogReader
 	const EeLogCursor *cursor;
 	Datum	   *patterns;
 	int			n_patterns;
+	EePriority	class;			/* normal: of all */
 	Snapshot	snapshot;
 	MemoryContext context;
 	bool		late_done;		/* the late streams are used up */
@@ -57,6 +59,7 @@ struct EeLogReader
 
 static void open_late(EeLogReader *reader);
 static void open_new(EeLogReader *reader);
+static void class_key(ScanKey key, EePriority class);
 static void close_stream(Stream *stream);
 static void close_streams(EeLogReader *reader);
 static TupleTableSlot *next_event(EeLogReader *reader);
@@ -69,7 +72,7 @@ static Relation open_partition(EePartition *partition);
 
 EeLogReader *
 ee_log_reader_begin(const EeLogCursor *cursor, Datum *patterns,
-					int n_patterns, Snapshot snapshot)
+					int n_patterns, EePriority class, Snapshot snapshot)
 {
 	EeLogReader *reader = palloc0(sizeof(EeLogReader));
 
@@ -77,6 +80,7 @@ ee_log_reader_begin(const EeLogCursor *cursor, Datum *patterns,
 	reader->cursor = cursor;
 	reader->patterns = patterns;
 	reader->n_patterns = n_patterns;
+	reader->class = class;
 	reader->snapshot = snapshot;
 	reader->context = CurrentMemoryContext;
 	if (cursor->seq < cursor->low.seq && cursor->low.nxip > 0)
@@ -195,7 +199,10 @@ open_late(EeLogReader *reader)
 						Int64GetDatum(cursor->seq));
 			ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT8LE,
 						Int64GetDatum(cursor->low.seq));
-			add_stream(reader, heap, partitions[p]->xid_index, keys, 3);
+			add_stream(reader, heap,
+					   reader->class == EE_PRIORITY_NORMAL ?
+					   partitions[p]->xid_index :
+					   partitions[p]->class_xid_index, keys, 3);
 		}
 		table_close(heap, NoLock);
 	}
@@ -223,7 +230,16 @@ open_new(EeLogReader *reader)
 
 		if (heap == NULL)
 			continue;
-		if (reader->patterns == NULL)
+		if (reader->class != EE_PRIORITY_NORMAL)
+		{
+			class_key(&keys[0], reader->class);
+			ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT,
+						Int64GetDatum(low));
+			ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT8LE,
+						Int64GetDatum(high));
+			add_stream(reader, heap, partitions[p]->class_index, keys, 3);
+		}
+		else if (reader->patterns == NULL)
 		{
 			ScanKeyInit(&keys[0], 1, BTGreaterStrategyNumber, F_INT8GT,
 						Int64GetDatum(low));
@@ -248,6 +264,13 @@ open_new(EeLogReader *reader)
 	}
 	pfree(partitions);
 	build_heap(reader);
+}
+
+static void
+class_key(ScanKey key, EePriority class)
+{
+	ScanKeyInit(key, 1, BTEqualStrategyNumber, F_ENUM_EQ,
+				ObjectIdGetDatum(ee_extension_priority_oid(class)));
 }
 
 /* NULL when it is gone or holds nothing yet. */
@@ -358,4 +381,41 @@ close_streams(EeLogReader *reader)
 	reader->heap = NULL;
 	reader->n_streams = 0;
 	reader->current = NULL;
+}
+
+/* ----------------------------------------------------------------- classes */
+
+bool
+ee_log_reader_any(EePriority class)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int			n_partitions;
+	EePartition **partitions = ee_partition_candidates(0, PG_INT64_MAX,
+													   &n_partitions);
+	bool		found = false;
+
+	for (int p = 0; p < n_partitions && !found; p++)
+	{
+		Relation	heap = open_partition(partitions[p]);
+		Relation	index;
+		IndexScanDesc scan;
+		TupleTableSlot *slot;
+		ScanKeyData key;
+
+		if (heap == NULL)
+			continue;
+		class_key(&key, class);
+		index = index_open(partitions[p]->class_index, AccessShareLock);
+		slot = table_slot_create(heap, NULL);
+		scan = ee_index_beginscan(heap, index, snapshot, 1, 0);
+		index_rescan(scan, &key, 1, NULL, 0);
+		found = index_getnext_slot(scan, ForwardScanDirection, slot);
+		index_endscan(scan);
+		ExecDropSingleTupleTableSlot(slot);
+		index_close(index, NoLock);
+		table_close(heap, NoLock);
+	}
+	pfree(partitions);
+	UnregisterSnapshot(snapshot);
+	return found;
 }

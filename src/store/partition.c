@@ -52,7 +52,8 @@ static EePartition *find_by_relid(Oid relid);
 static EePartition *find_default(void);
 static TimestampTz sealed_until(void);
 static EePartition **add_unannounced(EePartition **found, int *n);
-static bool is_log_index(Relation index, int nkeys, int attr1, int attr2);
+static bool is_log_index(Relation index, bool partial, int nkeys, int attr1,
+						 int attr2);
 
 EePartition *
 ee_partition_for_append(TimestampTz *created_at)
@@ -211,29 +212,37 @@ ee_partition_indexes(EePartition *partition)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (is_log_index(index, 1, EE_EVENT_SEQ, 0))
+		if (is_log_index(index, false, 1, EE_EVENT_SEQ, 0))
 			partition->seq_index = RelationGetRelid(index);
-		else if (is_log_index(index, 2, EE_EVENT_XID, EE_EVENT_SEQ))
+		else if (is_log_index(index, false, 2, EE_EVENT_XID, EE_EVENT_SEQ))
 			partition->xid_index = RelationGetRelid(index);
-		else if (is_log_index(index, 2, EE_EVENT_PATTERN, EE_EVENT_SEQ))
+		else if (is_log_index(index, false, 2, EE_EVENT_PATTERN,
+							  EE_EVENT_SEQ))
 			partition->pattern_index = RelationGetRelid(index);
+		else if (is_log_index(index, true, 2, EE_EVENT_PRIORITY,
+							  EE_EVENT_SEQ))
+			partition->class_index = RelationGetRelid(index);
+		else if (is_log_index(index, true, 2, EE_EVENT_XID, EE_EVENT_SEQ))
+			partition->class_xid_index = RelationGetRelid(index);
 		index_close(index, AccessShareLock);
 	}
 	list_free(indexes);
 	table_close(rel, NoLock);
 	if (!OidIsValid(partition->seq_index) ||
 		!OidIsValid(partition->xid_index) ||
-		!OidIsValid(partition->pattern_index))
+		!OidIsValid(partition->pattern_index) ||
+		!OidIsValid(partition->class_index) ||
+		!OidIsValid(partition->class_xid_index))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("partition \"%s\" of event_engine.events lacks an index on (seq), (xid, seq) or (pattern, seq)",
+				 errmsg("partition \"%s\" of event_engine.events lacks an index on (seq), (xid, seq), (pattern, seq), or (priority, seq) or (xid, seq) of events that are not normal",
 						get_rel_name(partition->relid)),
 				 errhint("Create the indexes of event_engine.events_default on it again.")));
 	partition->indexes_known = true;
 }
 
 static bool
-is_log_index(Relation index, int nkeys, int attr1, int attr2)
+is_log_index(Relation index, bool partial, int nkeys, int attr1, int attr2)
 {
 	Form_pg_index form = index->rd_index;
 
@@ -242,7 +251,7 @@ is_log_index(Relation index, int nkeys, int attr1, int attr2)
 		form->indnkeyatts == nkeys &&
 		form->indkey.values[0] == attr1 &&
 		(nkeys == 1 || form->indkey.values[1] == attr2) &&
-		RelationGetIndexPredicate(index) == NIL;
+		(RelationGetIndexPredicate(index) != NIL) == partial;
 }
 
 /* ------------------------------------------------------------------ cache */

@@ -24,6 +24,8 @@ typedef struct EePartition
 	Oid			seq_index;
 	Oid			xid_index;
 	Oid			pattern_index;
+	Oid			class_index;	/* (priority, seq), of those not normal */
+	Oid			class_xid_index;	/* (xid, seq), likewise */
 } EePartition;
 
 /*

@@ -118,12 +118,7 @@ text_arg(FunctionCallInfo fcinfo, int n)
 static const char *
 priority_label(Oid priority)
 {
-	static const char *const labels[] = {"critical", "high", "normal", "low"};
-
-	for (int i = 0; i < lengthof(labels); i++)
-		if (ee_extension_priority(labels[i]) == priority)
-			return labels[i];
-	return "normal";
+	return ee_extension_priority_label(ee_extension_priority_of(priority));
 }
 
 /*

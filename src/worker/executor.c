@@ -8,6 +8,11 @@
  * is one such process, another on each subscription lets sessions step in
  * between.
  *
+ * Urgent lanes go first, and when news for them come a batch of a less urgent
+ * one is cut short.  Those of a class other than normal are made when the log
+ * has the first event of that class: an installation that uses no priorities
+ * has no cost of them.
+ *
  * It ends when there has been nothing to do for a while.
  */
 #include "postgres.h"
@@ -49,7 +54,9 @@ static bool role_locked = false;
 
 /* what this process delivers, in a context that goes with it */
 static MemoryContext set_context = NULL;
-static List *deliveries = NIL;
+static List *lanes[EE_N_PRIORITIES];
+static bool class_used[EE_N_PRIORITIES];	/* its lanes have been made */
+static uint32 turn = 0;			/* see run_all() */
 static uint64 subscriptions_generation = 0;
 static uint64 registry_generation = 0;
 
@@ -65,12 +72,17 @@ static bool guarded_work_left(void);
 static void note_survival(void);
 static bool set_is_current(void);
 static void read_set(void);
+static void use_class(EePriority class);
 static void publish_interest(void);
 static bool run_all(void);
+static bool run_class(EePriority class, bool *busy);
+static bool run_urgent(EePriority class);
 static bool is_ready(const EeDelivery *delivery, TimestampTz now);
 static bool run_one(EeDelivery *delivery);
 static void note_news(void);
+static void use_classes(void);
 static void mark_all_behind(void);
+static bool poll_log(void);
 static long next_wait(TimestampTz idle_since);
 static TimestampTz earliest_due(void);
 static TimestampTz earliest_ready(void);
@@ -78,7 +90,8 @@ static void count_round(const EeRound *round);
 static bool is_behind(void);
 
 static const EeUnit executor_unit = {
-	ee_worker_begin, ee_worker_commit, abort_unit, false
+	ee_worker_begin, ee_worker_commit, abort_unit, false,
+	ee_shared_more_urgent
 };
 
 void
@@ -113,8 +126,7 @@ ee_executor_main(Datum arg)
 			if (TimestampDifferenceExceeds(polled_at, now,
 										   ee_config_delivery_poll_interval))
 			{
-				if (ee_log_watch_any())
-					mark_all_behind();
+				(void) poll_log();
 				polled_at = now;
 			}
 			pg_atomic_write_u64(&slot->busy_since, now);
@@ -135,9 +147,8 @@ ee_executor_main(Datum arg)
 				ee_shared_executor_retire())
 			{
 				/* nobody tells of a prepared transaction: look once more */
-				if (!ee_log_watch_any())
+				if (!poll_log())
 					proc_exit(0);
-				mark_all_behind();
 				continue;
 			}
 			pgstat_report_activity(STATE_IDLE, NULL);
@@ -211,20 +222,9 @@ abort_unit(void)
 static bool
 guarded_work_left(void)
 {
-	ListCell   *lc;
-
 	if (set_context == NULL || subscriptions_generation == 0)
 		return true;
-	if (guarded)
-		foreach(lc, deliveries)
-		{
-			EeDelivery *delivery = lfirst(lc);
-
-			if (delivery->behind ||
-				delivery->next_due <= GetCurrentTimestamp())
-				return true;
-		}
-	return false;
+	return guarded && (is_behind() || earliest_due() <= GetCurrentTimestamp());
 }
 
 static void
@@ -237,8 +237,9 @@ note_survival(void)
 	ee_worker_commit();
 	survived = true;
 	guarded = false;
-	foreach(lc, deliveries)
-		((EeDelivery *) lfirst(lc))->guarded = false;
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+		foreach(lc, lanes[class])
+			((EeDelivery *) lfirst(lc))->guarded = false;
 }
 
 /* --------------------------------------------------- what there is to deliver */
@@ -263,7 +264,8 @@ read_set(void)
 
 	if (set_context != NULL)
 		MemoryContextDelete(set_context);
-	deliveries = NIL;
+	memset(lanes, 0, sizeof(lanes));
+	memset(class_used, 0, sizeof(class_used));
 	set_context = AllocSetContextCreate(TopMemoryContext,
 										"event_engine deliveries",
 										ALLOCSET_DEFAULT_SIZES);
@@ -280,19 +282,40 @@ read_set(void)
 		if (subscription->status != EE_SUBSCRIPTION_ACTIVE ||
 			subscription->kind == EE_SUBSCRIPTION_PULL)
 			continue;
-		delivery = ee_round_delivery(subscription,
-									 ee_lane_number(0, 0,
-													EE_PRIORITY_NORMAL),
+		delivery = ee_round_delivery(subscription, 0,
 									 subscriptions_generation, set_context);
 		ee_round_expand(delivery);
 		delivery->guarded = guarded &&
 			subscription->kind == EE_SUBSCRIPTION_HANDLER;
-		deliveries = lappend(deliveries, delivery);
+		lanes[EE_PRIORITY_NORMAL] = lappend(lanes[EE_PRIORITY_NORMAL],
+											delivery);
 	}
+	class_used[EE_PRIORITY_NORMAL] = true;
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
 	publish_interest();
 	ee_worker_commit();
+}
+
+/* There are events of this class: make its lanes, if they are not there. */
+static void
+use_class(EePriority class)
+{
+	ListCell   *lc;
+
+	if (class_used[class])
+		return;
+	foreach(lc, lanes[EE_PRIORITY_NORMAL])
+	{
+		EeDelivery *delivery = ee_round_beside(lfirst(lc), class,
+											   set_context);
+		MemoryContext old = MemoryContextSwitchTo(set_context);
+
+		if (delivery != NULL)
+			lanes[class] = lappend(lanes[class], delivery);
+		MemoryContextSwitchTo(old);
+	}
+	class_used[class] = true;
 }
 
 /*
@@ -306,14 +329,24 @@ publish_interest(void)
 	ListCell   *lc;
 
 	memset(&interest, 0, sizeof(interest));
-	foreach(lc, deliveries)
+	foreach(lc, lanes[EE_PRIORITY_NORMAL])
 	{
 		EeDelivery *delivery = lfirst(lc);
 
 		ee_shared_pattern_union(&interest, &delivery->interest);
 	}
 	ee_shared_pattern_store(&slot->interest, &interest);
+	use_classes();
 	mark_all_behind();
+}
+
+/* In a transaction. */
+static void
+use_classes(void)
+{
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+		if (!class_used[class] && ee_log_reader_any(class))
+			use_class(class);
 }
 
 static void
@@ -321,8 +354,22 @@ mark_all_behind(void)
 {
 	ListCell   *lc;
 
-	foreach(lc, deliveries)
-		((EeDelivery *) lfirst(lc))->behind = true;
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+		foreach(lc, lanes[class])
+			((EeDelivery *) lfirst(lc))->behind = true;
+}
+
+/* Has anything come of which nobody told? */
+static bool
+poll_log(void)
+{
+	if (!ee_log_watch_any())
+		return false;
+	ee_worker_begin();
+	use_classes();
+	ee_worker_commit();
+	mark_all_behind();
+	return true;
 }
 
 static void
@@ -331,42 +378,107 @@ note_news(void)
 	EePatternSet news;
 	ListCell   *lc;
 
+	/* whoever sets a bit again from here on has set those of news before */
+	if (pg_atomic_read_u32(&slot->urgent) != 0)
+		pg_atomic_exchange_u32(&slot->urgent, 0);
 	if (!ee_shared_pattern_take(&slot->news, &news))
 		return;
-	foreach(lc, deliveries)
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
 	{
-		EeDelivery *delivery = lfirst(lc);
+		EePatternSet of_class = news;
 
-		if (ee_shared_pattern_overlap(&delivery->interest, &news))
-			delivery->behind = true;
+		if (!ee_shared_pattern_has(&news, class))
+			continue;
+		use_class(class);
+		ee_shared_pattern_restrict(&of_class, 1 << class);
+		/* some lanes of class normal take all */
+		foreach(lc, lanes[EE_PRIORITY_NORMAL])
+		{
+			EeDelivery *delivery = lfirst(lc);
+
+			if ((delivery->lane.classes & (1 << class)) != 0 &&
+				ee_shared_pattern_overlap(&delivery->interest, &of_class))
+				delivery->behind = true;
+		}
+		if (class == EE_PRIORITY_NORMAL)
+			continue;
+		foreach(lc, lanes[class])
+		{
+			EeDelivery *delivery = lfirst(lc);
+
+			if (ee_shared_pattern_overlap(&delivery->interest, &of_class))
+				delivery->behind = true;
+		}
 	}
 }
 
 /* -------------------------------------------------------------------- work */
 
 /*
- * A round for each that has something to do, so that none waits for another
- * to work off its backlog.  True when there was any.
+ * A round for each lane that has something to do, so that none waits for
+ * another to work off its backlog; the most urgent class first.  The others
+ * wait while it goes on, but for one turn in EE_LOW_SHARE.  True when there
+ * was any.
  */
 static bool
 run_all(void)
 {
 	bool		worked = false;
+	bool		busy = false;
+
+	turn++;
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+	{
+		if (busy && turn % EE_LOW_SHARE != 0)
+			break;
+		worked |= run_class(class, &busy);
+		/* the set is read again before anything else is done with it */
+		if (subscriptions_generation == 0)
+			return true;
+	}
+	return worked;
+}
+
+/* *busy: it worked and has more to do. */
+static bool
+run_class(EePriority class, bool *busy)
+{
+	bool		worked = false;
 	ListCell   *lc;
 
-	foreach(lc, deliveries)
+	foreach(lc, lanes[class])
 	{
 		EeDelivery *delivery = lfirst(lc);
 
 		if (!is_ready(delivery, GetCurrentTimestamp()))
 			continue;
+		if (ee_shared_more_urgent(class))
+			worked |= run_urgent(class);
+		if (subscriptions_generation == 0)
+			return true;
 		if (run_one(delivery))
+		{
 			worked = true;
+			*busy |= is_ready(delivery, GetCurrentTimestamp());
+		}
 		CHECK_FOR_INTERRUPTS();
-		/* the set is read again before anything else is done with it */
 		if (subscriptions_generation == 0)
 			return true;
 	}
+	return worked;
+}
+
+/* News have come that cannot wait until a round of this class is over. */
+static bool
+run_urgent(EePriority class)
+{
+	bool		worked = false;
+	bool		busy;
+
+	note_news();
+	for (int urgent = 0; urgent < class; urgent++)
+		if (urgent != EE_PRIORITY_NORMAL && subscriptions_generation != 0)
+			worked |= run_class(urgent, &busy);
 	return worked;
 }
 
@@ -441,9 +553,10 @@ is_behind(void)
 {
 	ListCell   *lc;
 
-	foreach(lc, deliveries)
-		if (((EeDelivery *) lfirst(lc))->behind)
-			return true;
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+		foreach(lc, lanes[class])
+			if (((EeDelivery *) lfirst(lc))->behind)
+				return true;
 	return false;
 }
 
@@ -453,7 +566,7 @@ earliest_due(void)
 	TimestampTz earliest = DT_NOEND;
 	ListCell   *lc;
 
-	foreach(lc, deliveries)
+	foreach(lc, lanes[EE_PRIORITY_NORMAL])
 	{
 		EeDelivery *delivery = lfirst(lc);
 
@@ -469,14 +582,15 @@ earliest_ready(void)
 	TimestampTz earliest = DT_NOEND;
 	ListCell   *lc;
 
-	foreach(lc, deliveries)
-	{
-		EeDelivery *delivery = lfirst(lc);
-		TimestampTz wanted = delivery->behind ? DT_NOBEGIN :
-			delivery->next_due;
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+		foreach(lc, lanes[class])
+		{
+			EeDelivery *delivery = lfirst(lc);
+			TimestampTz wanted = delivery->behind ? DT_NOBEGIN :
+				delivery->next_due;
 
-		earliest = Min(earliest, Max(wanted, delivery->held_until));
-	}
+			earliest = Min(earliest, Max(wanted, delivery->held_until));
+		}
 	return earliest;
 }
 

@@ -344,7 +344,9 @@ add_to_role(const EeSubscription *subscription, List *patterns)
 		const char *pattern = lfirst(lc);
 
 		if (ee_match_pattern(subscription->matcher, pattern, strlen(pattern)))
-			ee_shared_pattern_add(&role->interest, pattern, strlen(pattern));
+			for (int class = 0; class < EE_N_PRIORITIES; class++)
+				ee_shared_pattern_add(&role->interest, pattern,
+									  strlen(pattern), class);
 	}
 }
 

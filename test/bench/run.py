@@ -1,6 +1,6 @@
 """Measures the figures on the server that PGHOST and PGPORT name.
 
-    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,snapshot]
+    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,urgent,snapshot]
         [--thorough] [--seconds 120] [--pgq]
 """
 import argparse
@@ -14,10 +14,12 @@ import fanout
 import latency
 import publish
 import snapshot
+import urgent
 from common import Report, connect, flush_ms, run, run_file, value
 
 FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
-           'latency': latency, 'failures': failures, 'snapshot': snapshot}
+           'latency': latency, 'failures': failures, 'urgent': urgent,
+           'snapshot': snapshot}
 
 
 def main():

@@ -70,6 +70,14 @@ BEGIN
 	INSERT INTO bench.started VALUES ((event.payload ->> 'n')::int, clock_timestamp());
 END $$;
 
+CREATE FUNCTION bench.urgent(event event_engine.event) RETURNS void
+	LANGUAGE plpgsql AS $$
+BEGIN
+	IF event.priority = 'critical' THEN
+		INSERT INTO bench.started VALUES ((event.payload ->> 'n')::int, clock_timestamp());
+	END IF;
+END $$;
+
 -- Where a subscription stands: the latest move of each lane, gathered or not.
 CREATE FUNCTION bench.stand(subscriber text, OUT delivered bigint, OUT moved_at timestamptz,
 	OUT dead bigint)
