@@ -45,7 +45,14 @@ CREATE VIEW event_engine.duties AS
 		-- one event at a time, and for tests
 		('subscriber', '{process_event,run_pending,make_due,
 			lock_deliveries,wait_for_delivery,undelivered_event}'),
-		('reader', '{assert_published,wait_for_event,first_published}')
+		('reader', '{assert_published,wait_for_event,first_published,
+			schedule_times,next_schedule_time,list_event_schedules}'),
+		('publisher', '{schedule_event,pause_event_schedule,
+			resume_event_schedule,unschedule_event,run_event_schedule,
+			list_event_schedules,own_schedule,store_schedule,
+			activate_schedule,remove_schedule,claim_schedule,note_schedule,
+			check_scheduler,set_schedule_job,schedule_of_job,
+			schedule_times,next_schedule_time}')
 		) AS d (duty, names)
 	JOIN pg_catalog.pg_proc AS p ON p.proname = ANY (d.names)
 		AND p.pronamespace = 'event_engine'::regnamespace
@@ -55,7 +62,7 @@ CREATE VIEW event_engine.duties AS
 		('publisher', 'INSERT', '{events}'::text[]),
 		('reader', 'SELECT', '{events,event_definitions,
 			event_definition_versions,event_schemas,event_rules,event_dead_letters,
-			event_processing_log,deliveries,subscription_list,captured_tables,
+			event_processing_log,deliveries,event_schedules,subscription_list,captured_tables,
 			duties,stat_subscriptions,stat_definitions,stat_sources,stat_workers,
 			stat_partitions}'),
 		('operator', 'SELECT', '{event_dead_letters,duties}')

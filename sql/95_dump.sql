@@ -19,6 +19,7 @@ SELECT pg_extension_config_dump('event_engine.event_partitions', '');
 SELECT pg_extension_config_dump('event_engine.event_processing_log', '');
 SELECT pg_extension_config_dump('event_engine.event_schemas', '');
 SELECT pg_extension_config_dump('event_engine.event_rules', '');
+SELECT pg_extension_config_dump('event_engine.event_schedules', '');
 SELECT pg_extension_config_dump('event_engine.event_seq', '');
 SELECT pg_extension_config_dump('event_engine.events_default', '');
 SELECT pg_extension_config_dump('event_engine.subscription_cursor_moves', '');
