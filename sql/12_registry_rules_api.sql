@@ -1,5 +1,23 @@
 /* ---- Business rules ---- */
 
+/* check_rule_owner: raises unless the role may change the rule. */
+CREATE FUNCTION event_engine.check_rule_owner(
+	caller oid, rule event_engine.event_rules)
+	RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF NOT pg_has_role(caller, rule.owner::oid, 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of rule "%"', rule.name
+			USING ERRCODE = '42501',
+			DETAIL = format('It belongs to role %s.', rule.owner);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION event_engine.check_rule_owner(oid, event_engine.event_rules) IS
+	'Internal: raises unless a role may change a rule.';
+
 /* add_event_rule, as whom it is called.  Writes event_rules. */
 CREATE FUNCTION event_engine.add_event_rule_as(
 	caller oid, pattern text, name text, path text, function regprocedure,
@@ -59,10 +77,8 @@ BEGIN
 
 	SELECT o.* INTO old FROM event_engine.event_rules AS o
 	WHERE o.definition_id = definition AND o.name = name FOR UPDATE;
-	IF FOUND AND NOT pg_has_role(caller, old.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION 'must be owner of rule "%"', name
-			USING ERRCODE = '42501',
-			DETAIL = format('It belongs to role %s.', old.owner);
+	IF FOUND THEN
+		PERFORM event_engine.check_rule_owner(caller, old);
 	END IF;
 	INSERT INTO event_engine.event_rules AS o (definition_id, name,
 		sort_order, path, function, owner, message, enabled)
@@ -113,20 +129,40 @@ COMMENT ON FUNCTION event_engine.add_event_rule(
 	text, text, text, regprocedure, text, integer, boolean) IS
 	'Adds or replaces a rule that events of a pattern must keep: a path predicate over the envelope, or a function of the event.';
 
-/* remove_event_rule: false when there is none. */
-CREATE FUNCTION event_engine.remove_event_rule(pattern text, name text)
+/* remove_event_rule, as whom it is called.  Writes event_rules. */
+CREATE FUNCTION event_engine.remove_event_rule_as(
+	caller oid, pattern text, name text)
 	RETURNS boolean
 	LANGUAGE plpgsql SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 #variable_conflict use_variable
+DECLARE
+	old event_engine.event_rules;
 BEGIN
+	SELECT o.* INTO old
+	FROM event_engine.event_rules AS o
+	JOIN event_engine.event_definitions AS d ON d.id = o.definition_id
+	WHERE d.pattern = pattern AND o.name = name FOR UPDATE OF o;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	PERFORM event_engine.check_rule_owner(caller, old);
 	DELETE FROM event_engine.event_rules AS o
-	USING event_engine.event_definitions AS d
-	WHERE d.id = o.definition_id AND d.pattern = pattern AND o.name = name;
+	WHERE o.definition_id = old.definition_id AND o.name = old.name;
 	RETURN FOUND;
 END
 $$;
+COMMENT ON FUNCTION event_engine.remove_event_rule_as(oid, text, text) IS
+	'Internal: remove_event_rule on behalf of a role.';
+
+/*
+ * remove_event_rule: false when there is none.  For the role that added it,
+ * members of that role, and superusers.
+ */
+CREATE FUNCTION event_engine.remove_event_rule(pattern text, name text)
+	RETURNS boolean
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.remove_event_rule(text, text) IS
 	'Removes a rule of a pattern; false when there is none.';
 

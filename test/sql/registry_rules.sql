@@ -71,6 +71,26 @@ SELECT current_user = session_user AS same;
 SELECT event_engine.add_event_rule('rules.order', 'breaks', function => 'rules.breaks(event_engine.event)', enabled => false);
 SELECT event_engine.publish_event('rules.order', '{"currency": "EUR", "n": 0}') IS NOT NULL AS stored;
 
+-- Only who may act as its owner may change a rule, or take it away.
+CREATE ROLE regress_rules_other;
+CALL event_engine.grant_duty('operator', 'regress_rules_other');
+SET ROLE regress_rules_owner;
+SELECT event_engine.add_event_rule('rules.order', 'spare', '1 == 1');
+SET ROLE regress_rules_other;
+SELECT event_engine.remove_event_rule('rules.order', 'who');
+SELECT event_engine.add_event_rule('rules.order', 'who', '1 == 1');
+SELECT event_engine.remove_event_rule('rules.order', 'none');
+SELECT event_engine.add_event_rule('rules.order', 'own', '1 == 1');
+SELECT event_engine.remove_event_rule('rules.order', 'own');
+RESET ROLE;
+GRANT regress_rules_owner TO regress_rules_other;
+SET ROLE regress_rules_other;
+SELECT event_engine.remove_event_rule('rules.order', 'spare');
+RESET ROLE;
+CALL event_engine.revoke_duty('operator', 'regress_rules_other');
+DROP OWNED BY regress_rules_other;
+DROP ROLE regress_rules_other;
+
 -- Functions that went and came back.
 DROP FUNCTION rules.known_currency;
 SELECT event_engine.publish_event('rules.order', '{"currency": "EUR"}');
