@@ -346,9 +346,10 @@ COMMENT ON FUNCTION event_engine.place_definition_version(
  *	examples		array of payloads, each valid
  *	ui_metadata		{"icon", "color", "category", "priority": high|medium|low}
  *	status			draft | active (unless given) | deprecated
- *	options			{"assert_formats": boolean, "compatibility": text, "dialect":
- *					text}; compatibility stays as the current version has it
- *					unless given
+ *	options			{"assert_formats": boolean, "assert_content": boolean,
+ *					"compatibility": text, "dialect": text, "strict": boolean};
+ *					compatibility stays as the current version has it unless
+ *					given
  *
  * A pattern and version that are there already with the same content: nothing
  * happens; with other content: an error.  A version that is not there yet is

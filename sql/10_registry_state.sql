@@ -19,8 +19,9 @@ COMMENT ON FUNCTION event_engine.announce_change() IS
  *	examples			array of payloads; each was valid when it was registered
  *	ui_metadata			{"icon", "color", "category", "priority"}
  *	status				draft | active | deprecated
- *	options				{"assert_formats": boolean, "compatibility": text,
- *						"dialect": text}
+ *	options				{"assert_formats": boolean, "assert_content": boolean,
+ *						"compatibility": text, "dialect": text,
+ *						"strict": boolean}
  *	schema_uris			documents of event_schemas that payload_schema reaches
  *	revision			one more with each change (optimistic concurrency)
  */

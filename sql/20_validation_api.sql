@@ -41,12 +41,12 @@ COMMENT ON FUNCTION event_engine.jsonschema_output(jsonb, jsonb, text, text) IS
 	'The verdict in an output format of the JSON Schema specification: flag (valid or not), basic (with a list of errors, or of annotations if valid) or detailed (with a tree of them). Null if schema or instance is null.';
 
 CREATE FUNCTION event_engine.jsonschema_check(schema jsonb,
-	dialect text DEFAULT NULL)
+	dialect text DEFAULT NULL, strict boolean DEFAULT false)
 RETURNS SETOF event_engine.validation_error
 LANGUAGE c IMMUTABLE PARALLEL SAFE COST 1000 ROWS 5
 AS 'MODULE_PATHNAME', 'ee_sql_jsonschema_check';
-COMMENT ON FUNCTION event_engine.jsonschema_check(jsonb, text) IS
-	'What is wrong with a JSON Schema itself: instance_path points into the schema; no row if it is right.';
+COMMENT ON FUNCTION event_engine.jsonschema_check(jsonb, text, boolean) IS
+	'What is wrong with a JSON Schema itself, if strict also keywords and formats that are not known: instance_path points into the schema; no row if it is right.';
 
 CREATE FUNCTION event_engine.jsonschema_is_valid_with(schema jsonb,
 	instance jsonb, documents jsonb, dialect text DEFAULT NULL)

@@ -23,7 +23,7 @@ GRANT EXECUTE ON FUNCTION
 	event_engine.jsonschema_errors(jsonb, jsonb, text),
 	event_engine.jsonschema_is_valid_with(jsonb, jsonb, jsonb, text),
 	event_engine.jsonschema_errors_with(jsonb, jsonb, jsonb, text),
-	event_engine.jsonschema_check(jsonb, text),
+	event_engine.jsonschema_check(jsonb, text, boolean),
 	event_engine.jsonschema_output(jsonb, jsonb, text, text),
 	event_engine.check_event_pattern(text),
 	event_engine.compare_versions(text, text),

@@ -14,8 +14,11 @@
 #include "ground/config.h"
 
 bool		ee_config_registry_allow_draft = false;
+bool		ee_config_registry_strict_schemas = false;
 bool		ee_config_validation_enabled = true;
 bool		ee_config_validation_assert_formats = true;
+bool		ee_config_validation_assert_content = false;
+int			ee_config_validation_schema_cache = 16 * 1024;
 int			ee_config_store_max_payload = 1024;
 int			ee_config_store_partition_period = EE_PERIOD_DAY;
 int			ee_config_store_partitions_ahead = 3;
@@ -75,6 +78,12 @@ define_registry(void)
 							 &ee_config_registry_allow_draft,
 							 false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("event_engine.registry_strict_schemas",
+							 "Refuses payload schemas with keywords or formats that are not known.",
+							 "Looked at when a definition is registered or updated.",
+							 &ee_config_registry_strict_schemas,
+							 false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 static void
@@ -92,6 +101,18 @@ define_validation(void)
 							 &ee_config_validation_assert_formats,
 							 true,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("event_engine.validation_assert_content",
+							 "Treats \"contentEncoding\" and \"contentMediaType\" as assertions for registered events.",
+							 NULL,
+							 &ee_config_validation_assert_content,
+							 false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.validation_schema_cache",
+							"Memory of a session for the schemas that jsonschema_is_valid and its like have compiled.",
+							"What was used longest ago goes first; the latest always stays.",
+							&ee_config_validation_schema_cache,
+							16 * 1024, 0, 1024 * 1024,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
 static void

@@ -9,10 +9,13 @@
 
 /* registry */
 extern bool ee_config_registry_allow_draft;
+extern bool ee_config_registry_strict_schemas;
 
 /* validation */
 extern bool ee_config_validation_enabled;
 extern bool ee_config_validation_assert_formats;
+extern bool ee_config_validation_assert_content;
+extern int	ee_config_validation_schema_cache;	/* kilobytes */
 
 /* store */
 extern int	ee_config_store_max_payload;	/* kilobytes */

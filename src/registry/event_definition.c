@@ -17,16 +17,21 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 
+#include "ground/config.h"
 #include "ground/errors.h"
 #include "registry/event_definition.h"
 #include "registry/schema_document.h"
 #include "validation/schema_compile.h"
 #include "validation/schema_eval.h"
 #include "validation/schema_report.h"
+#include "validation/schema_unknown.h"
 
 #define MAX_REPORTED_PER_EXAMPLE	10
+#define MAX_REPORTED_UNKNOWN		20
 
 static bool is_name_character(char c);
+static bool boolean_option(const char *key, const JsonbValue *v);
+static void refuse_unknown(Jsonb *source, const EeDefinitionOptions *options);
 static void check_examples(EeSchema *schema, Jsonb *examples);
 static void describe_failure(StringInfo detail, EeSchema *schema,
 							 Jsonb *example, int number);
@@ -120,12 +125,18 @@ ee_event_definition_parse_options(Jsonb *options, EeDefinitionOptions *parsed)
 			continue;
 		else if (strcmp(key, "assert_formats") == 0)
 		{
-			if (v.type != jbvBool)
-				ereport(ERROR,
-						(errcode(EE_ERRCODE_INVALID_DEFINITION),
-						 errmsg("option \"assert_formats\" must be true or false")));
 			parsed->formats_given = true;
-			parsed->assert_formats = v.val.boolean;
+			parsed->assert_formats = boolean_option(key, &v);
+		}
+		else if (strcmp(key, "assert_content") == 0)
+		{
+			parsed->content_given = true;
+			parsed->assert_content = boolean_option(key, &v);
+		}
+		else if (strcmp(key, "strict") == 0)
+		{
+			parsed->strict_given = true;
+			parsed->strict = boolean_option(key, &v);
 		}
 		else if (strcmp(key, "dialect") == 0)
 		{
@@ -155,8 +166,18 @@ ee_event_definition_parse_options(Jsonb *options, EeDefinitionOptions *parsed)
 			ereport(ERROR,
 					(errcode(EE_ERRCODE_INVALID_DEFINITION),
 					 errmsg("unknown option \"%s\"", key),
-					 errhint("Options of a definition are assert_formats, compatibility and dialect.")));
+					 errhint("Options of a definition are assert_content, assert_formats, compatibility, dialect and strict.")));
 	}
+}
+
+static bool
+boolean_option(const char *key, const JsonbValue *v)
+{
+	if (v->type != jbvBool)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_DEFINITION),
+				 errmsg("option \"%s\" must be true or false", key)));
+	return v->val.boolean;
 }
 
 bool
@@ -226,6 +247,9 @@ ee_sql_check_payload_schema(PG_FUNCTION_ARGS)
 	if (source != NULL)
 	{
 		schema = ee_schema_document_compile(source, &parsed, &uses);
+		if (parsed.strict_given ? parsed.strict :
+			ee_config_registry_strict_schemas)
+			refuse_unknown(source, &parsed);
 		if (examples != NULL)
 			check_examples(schema, examples);
 		ee_schema_free(schema);
@@ -240,6 +264,40 @@ ee_sql_check_payload_schema(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_array(uris, n, TEXTOID, -1, false,
 										  TYPALIGN_INT));
+}
+
+/* Told of all that is not known at once, as jsonschema_check would. */
+static void
+refuse_unknown(Jsonb *source, const EeDefinitionOptions *options)
+{
+	EeDialect	dialect = EE_DIALECT_2020_12;
+	StringInfoData detail;
+	List	   *unknown;
+	ListCell   *lc;
+
+	if (options->dialect != NULL)
+		(void) ee_schema_dialect_of_name(options->dialect, &dialect);
+	unknown = ee_schema_unknown(source, ee_schema_dialect_of(source, dialect),
+								true);
+	if (unknown == NIL)
+		return;
+	initStringInfo(&detail);
+	foreach(lc, unknown)
+	{
+		const EeViolation *found = lfirst(lc);
+
+		if (foreach_current_index(lc) == MAX_REPORTED_UNKNOWN)
+			break;
+		if (detail.len > 0)
+			appendStringInfoChar(&detail, '\n');
+		appendStringInfo(&detail, "%s: %s", found->instance_path,
+						 found->message);
+	}
+	ereport(ERROR,
+			(errcode(EE_ERRCODE_INVALID_SCHEMA),
+			 errmsg("invalid JSON schema: not all of it is known"),
+			 errdetail_internal("%s", detail.data),
+			 errhint("Correct it, begin names of your own with x-, or set the option \"strict\" to false.")));
 }
 
 /* Every example is tried, so that all failures are told at once. */

@@ -20,6 +20,10 @@ typedef struct EeDefinitionOptions
 	const char *dialect;		/* NULL: the default one */
 	bool		formats_given;
 	bool		assert_formats; /* where given */
+	bool		content_given;
+	bool		assert_content; /* where given */
+	bool		strict_given;
+	bool		strict;			/* where given */
 	bool		backward;		/* compatibility with the version before */
 	bool		forward;
 	bool		transitive;		/* and with all before */

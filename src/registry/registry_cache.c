@@ -55,6 +55,8 @@ typedef struct CacheEntry
 	uint64		generation;		/* when it was last found to be right */
 	bool		formats_given;	/* else as the setting was: */
 	bool		formats;
+	bool		content_given;	/* likewise */
+	bool		content;
 	EeRowIdentity definition_row;
 	EeRowIdentity version_row;	/* where not the current version */
 	List	   *documents;		/* of EeDocumentUse */
@@ -86,6 +88,7 @@ static inline bool same_key(CacheKey a, CacheKey b);
 
 static CacheEntry *find(const char *pattern, int len, const char *version,
 						uint64 generation);
+static bool settings_changed(const CacheEntry *entry);
 static bool still_right(CacheEntry *entry);
 static CacheEntry *load(const char *pattern, int len, const char *version,
 						uint64 generation);
@@ -191,8 +194,7 @@ find(const char *pattern, int len, const char *version, uint64 generation)
 	entry = slot->entry;
 
 	if (unlikely(entry->generation != generation ||
-				 (!entry->formats_given &&
-				  entry->formats != ee_config_validation_assert_formats)))
+				 settings_changed(entry)))
 	{
 		if (!still_right(entry))
 		{
@@ -206,6 +208,16 @@ find(const char *pattern, int len, const char *version, uint64 generation)
 	return entry;
 }
 
+/* Was it compiled under settings that are others now? */
+static bool
+settings_changed(const CacheEntry *entry)
+{
+	return (!entry->formats_given &&
+			entry->formats != ee_config_validation_assert_formats) ||
+		(!entry->content_given &&
+		 entry->content != ee_config_validation_assert_content);
+}
+
 static bool
 still_right(CacheEntry *entry)
 {
@@ -213,8 +225,7 @@ still_right(CacheEntry *entry)
 	HeapTuple	tuple;
 	bool		right;
 
-	if (!entry->formats_given &&
-		entry->formats != ee_config_validation_assert_formats)
+	if (settings_changed(entry))
 		return false;
 
 	right = open_definition(&scan, entry->key.pattern, entry->key.len, &tuple) &&
@@ -356,11 +367,13 @@ fill_content(CacheEntry *entry, EeRowScan *scan, HeapTuple tuple,
 	set_source_types(definition, get_jsonb(scan, tuple, source_types));
 	entry->formats_given = parsed.formats_given;
 	entry->formats = ee_config_validation_assert_formats;
+	entry->content_given = parsed.content_given;
+	entry->content = ee_config_validation_assert_content;
 	if (source != NULL)
 		definition->schema = ee_schema_document_compile(source, &parsed,
 														&entry->documents);
-	else
-		entry->formats_given = true;	/* there is none to assert */
+	else						/* there is none to assert */
+		entry->formats_given = entry->content_given = true;
 
 	MemoryContextDelete(scratch);
 }

@@ -66,6 +66,9 @@ ee_schema_document_compile(Jsonb *schema, const EeDefinitionOptions *options,
 		(void) ee_schema_dialect_of_name(options->dialect, &how.dialect);
 	how.assert_formats = options->formats_given ? options->assert_formats :
 		ee_config_validation_assert_formats;
+	how.content = (options->content_given ? options->assert_content :
+				   ee_config_validation_assert_content) ?
+		EE_CONTENT_ASSERTS : EE_CONTENT_ANNOTATES;
 	how.resolve = resolve;
 	how.resolve_arg = &resolution;
 

@@ -2,21 +2,22 @@
  * schema_cache.c
  *	  Compiled schemas of the general functions, by content.
  *
- * One cache in each backend, of at most MAX_ENTRIES programs and about
- * MAX_BYTES; what was used longest ago goes first.  An entry that a call site
+ * One cache in each backend, of at most MAX_ENTRIES programs and as much
+ * memory as event_engine.validation_schema_cache says; what was used longest
+ * ago goes first.  An entry that a call site
  * holds is pinned: it may leave the cache, but its memory stays until the
  * last pin is gone.
  */
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "ground/config.h"
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 
 #include "validation/schema_cache.h"
 
 #define MAX_ENTRIES	256
-#define MAX_BYTES	(16 * 1024 * 1024)
 
 struct EeCachedSchema
 {
@@ -87,7 +88,7 @@ hash_schema(const Jsonb *schema, EeDialect dialect)
 static EeCachedSchema *
 make_entry(Jsonb *schema, EeDialect dialect, bool described, uint64 hash)
 {
-	EeSchemaOptions options = {dialect, false, NULL, NULL, described};
+	EeSchemaOptions options = {.dialect = dialect, .describe = described};
 	MemoryContext context;
 	MemoryContext old;
 	EeCachedSchema *cached;
@@ -118,8 +119,9 @@ make_entry(Jsonb *schema, EeDialect dialect, bool described, uint64 hash)
 static void
 make_room(void)
 {
-	while (nentries > 1 &&
-		   (nentries > MAX_ENTRIES || total_size > MAX_BYTES))
+	Size		limit = (Size) ee_config_validation_schema_cache * 1024;
+
+	while (nentries > 1 && (nentries > MAX_ENTRIES || total_size > limit))
 	{
 		EeCachedSchema *oldest = dlist_container(EeCachedSchema, node,
 												 dlist_tail_node(&entries));

@@ -143,7 +143,7 @@ enum_has_other(const EeEnum *set, EeValue v)
 }
 
 /*
- * contentEncoding, contentMediaType  [Validation draft 7, 8.3, 8.4]: base64
+ * contentEncoding, contentMediaType  [Validation 2020-12, 8.3, 8.4]: base64
  * and application/json are understood, all else is left alone.
  */
 bool

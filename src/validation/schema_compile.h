@@ -20,10 +20,19 @@ typedef struct EeSchema EeSchema;
  */
 typedef Jsonb *(*EeSchemaResolver) (const char *uri, void *arg);
 
+/* contentEncoding and contentMediaType: do they refuse anything? */
+typedef enum EeContentMode
+{
+	EE_CONTENT_BY_DIALECT,		/* in draft 7 */
+	EE_CONTENT_ANNOTATES,
+	EE_CONTENT_ASSERTS,
+} EeContentMode;
+
 typedef struct EeSchemaOptions
 {
 	EeDialect	dialect;		/* where $schema names none */
 	bool		assert_formats;
+	EeContentMode content;
 	EeSchemaResolver resolve;	/* may be NULL */
 	void	   *resolve_arg;
 	bool		describe;		/* keep what an output tells of each schema */

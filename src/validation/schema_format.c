@@ -87,6 +87,20 @@ ee_schema_format(const char *name, uint32 len, int dialect)
 	return NULL;
 }
 
+/* The name of a dialect's n-th format, NULL where there are no more. */
+const char *
+ee_schema_format_name(int dialect, int n)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(formats); i++)
+	{
+		if (dialect >= formats[i].since && n-- == 0)
+			return formats[i].name;
+	}
+	return NULL;
+}
+
 /* 0 to 99, or -1 */
 static int
 two_digits(const char *s)

@@ -12,5 +12,6 @@ typedef bool (*EeFormatCheck) (const char *text, uint32 len);
 
 extern EeFormatCheck ee_schema_format(const char *name, uint32 len,
 									  int dialect);
+extern const char *ee_schema_format_name(int dialect, int n);
 
 #endif							/* EE_SCHEMA_FORMAT_H */

@@ -279,8 +279,8 @@ compile_pattern(EeDraft *draft, const char *keyword, EeValue value)
 
 /*
  * format  [Validation, 7.2]: an assertion where the caller wants that, the
- * dialect (before 2019-09, v1) or its vocabulary says so, else an annotation.  What is not known is not
- * asserted  [7.2.3].
+ * dialect (before 2019-09, v1) or its vocabulary says so, else an annotation.
+ * What is not known is not asserted  [7.2.3].
  */
 static void
 compile_format(EeDraft *draft, const char *keyword, EeValue value)
@@ -308,24 +308,39 @@ compile_format(EeDraft *draft, const char *keyword, EeValue value)
 	}
 }
 
-/* contentEncoding  [draft 7, 8.3]; annotations from 2019-09 on */
+/*
+ * contentEncoding, contentMediaType  [draft 7, 8]: assertions where the caller
+ * wants that, or left it to the dialect and that is draft 7; annotations from
+ * 2019-09 on  [Validation 2019-09, 8.2].
+ */
+static bool
+content_is_asserted(const EeDraft *draft)
+{
+	EeContentMode mode = draft->compile->options->content;
+
+	return mode == EE_CONTENT_ASSERTS ||
+		(mode == EE_CONTENT_BY_DIALECT &&
+		 draft->place->resource->dialect == EE_DIALECT_DRAFT7);
+}
+
+/* contentEncoding  [Validation 2020-12, 8.3] */
 static void
 compile_content_encoding(EeDraft *draft, const char *keyword, EeValue value)
 {
 	if (value.type != EE_IS_STRING)
 		ee_schema_draft_problem(draft, keyword, "must be a string");
-	else if (draft->place->resource->dialect == EE_DIALECT_DRAFT7)
+	else if (content_is_asserted(draft))
 		ee_schema_draft_string(draft)->content_encoding =
 			ee_schema_draft_name(draft, value.data, value.len).data;
 }
 
-/* contentMediaType  [draft 7, 8.4]; annotations from 2019-09 on */
+/* contentMediaType  [Validation 2020-12, 8.4] */
 static void
 compile_content_media_type(EeDraft *draft, const char *keyword, EeValue value)
 {
 	if (value.type != EE_IS_STRING)
 		ee_schema_draft_problem(draft, keyword, "must be a string");
-	else if (draft->place->resource->dialect == EE_DIALECT_DRAFT7)
+	else if (content_is_asserted(draft))
 		ee_schema_draft_string(draft)->content_media_type =
 			ee_schema_draft_name(draft, value.data, value.len).data;
 }

@@ -73,7 +73,7 @@ typedef struct EeStringRules
 	EeRegex    *pattern;
 	EeFormatCheck format;		/* NULL where it is only an annotation */
 	const char *format_name;
-	const char *content_encoding;	/* asserted, draft 7 */
+	const char *content_encoding;	/* where it is asserted */
 	const char *content_media_type;
 } EeStringRules;
 

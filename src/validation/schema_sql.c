@@ -56,7 +56,6 @@ static EeDialect dialect_argument(FunctionCallInfo fcinfo, int n);
 static EeSchema *compile_with(FunctionCallInfo fcinfo);
 static Jsonb *resolve_in_object(const char *uri, void *arg);
 static List *without_repetition(List *violations);
-static EeDialect dialect_of_schema(Jsonb *schema, EeDialect dialect);
 
 /* jsonschema_is_valid(schema, instance, dialect) */
 Datum
@@ -206,7 +205,7 @@ ee_sql_jsonschema_is_valid_with(PG_FUNCTION_ARGS)
 static EeSchema *
 compile_with(FunctionCallInfo fcinfo)
 {
-	EeSchemaOptions options = {dialect_argument(fcinfo, 3), false, NULL, NULL};
+	EeSchemaOptions options = {dialect_argument(fcinfo, 3)};
 	Jsonb	   *documents;
 
 	if (!PG_ARGISNULL(2))
@@ -276,8 +275,8 @@ ee_sql_jsonschema_errors_with(PG_FUNCTION_ARGS)
 }
 
 /*
- * jsonschema_check(schema, dialect): against the metaschema; where that has
- * nothing to say, what the compiler finds; then names that are no keywords.
+ * jsonschema_check(schema, dialect, strict): against the metaschema; where
+ * that has nothing to say, what the compiler finds; then what is not known.
  */
 Datum
 ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
@@ -288,12 +287,14 @@ ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
 	Jsonb	   *metaschema;
 	EeDialect	dialect;
 	EeCachedSchema *cached;
+	bool		strict;
 
 	if (!PG_ARGISNULL(0))
 	{
+		strict = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 		schema = PG_GETARG_JSONB_P(0);
 		options.dialect = dialect_argument(fcinfo, 1);
-		dialect = dialect_of_schema(schema, options.dialect);
+		dialect = ee_schema_dialect_of(schema, options.dialect);
 		metaschema = ee_schema_metaschema(ee_schema_dialect_uri(dialect));
 		cached = ee_schema_cache_get(metaschema, dialect, false);
 		violations = ee_schema_report(ee_schema_cache_program(cached),
@@ -301,10 +302,11 @@ ee_sql_jsonschema_check(PG_FUNCTION_ARGS)
 		violations = without_repetition(violations);
 		if (violations == NIL)
 			violations = ee_schema_compile_problems(schema, &options);
-		/* the metaschema of v1 allows no others */
-		if (dialect != EE_DIALECT_V1)
+		/* the metaschema of v1 allows no other keywords */
+		if (dialect != EE_DIALECT_V1 || (strict && violations == NIL))
 			violations = list_concat(violations,
-									 ee_schema_unknown(schema, dialect));
+									 ee_schema_unknown(schema, dialect,
+													   strict));
 	}
 	return ee_schema_rows(fcinfo, violations);
 }
@@ -333,19 +335,6 @@ without_repetition(List *violations)
 			result = lappend(result, lfirst(lc));
 	}
 	return result;
-}
-
-/* The dialect that a schema names, or else the one given. */
-static EeDialect
-dialect_of_schema(Jsonb *schema, EeDialect dialect)
-{
-	EeValue		root = ee_value_root(schema);
-	EeValue		uri;
-
-	if (root.type == EE_IS_OBJECT &&
-		ee_value_get(root, "$schema", 7, &uri) && uri.type == EE_IS_STRING)
-		(void) ee_schema_dialect_of_uri(pnstrdup(uri.data, uri.len), &dialect);
-	return dialect;
 }
 
 /* jsonschema_output(schema, instance, format, dialect) */

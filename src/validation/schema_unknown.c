@@ -1,17 +1,20 @@
 /*
  * schema_unknown.c
- *	  Keywords of a schema that are none, and seem to be meant as one.
+ *	  What in a schema its dialect does not know, and so ignores.
  *
  * What a dialect does not know is an annotation [Core 2020-12, 6.5], and
  * "requird" demands nothing without anybody being told.  A name is suspect
  * that is a keyword of another dialect, or like one of its own; other names
- * are somebody's annotations.
+ * are somebody's annotations.  To who is strict all names are suspect but those
+ * that begin with x-, and so are formats that are not known and, before
+ * 2019-09, what stands beside a reference.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 
 #include "ground/similar.h"
+#include "validation/schema_format.h"
 #include "validation/schema_problem.h"
 #include "validation/schema_report.h"
 #include "validation/schema_unknown.h"
@@ -25,6 +28,7 @@
 typedef struct Search
 {
 	EeDialect	dialect;
+	bool		strict;
 	List	   *found;			/* EeViolation */
 } Search;
 
@@ -35,6 +39,10 @@ static void search_children(Search *search, EeValue v, EeKeywordShape shape,
 							const EePath *path);
 static void look_at(Search *search, const char *key, uint32 len,
 					const EePath *path);
+static void look_at_known(Search *search, const EeKeywordInfo *info,
+						  EeValue value, bool beside_ref, const EePath *path);
+static void add(Search *search, const EePath *path, const char *message,
+				const char *meant, const char *found);
 static bool is_known_elsewhere(const char *key, uint32 len);
 static bool is_annotation(const char *key, uint32 len);
 static const char *keyword_meant(EeDialect dialect, const char *key,
@@ -51,28 +59,51 @@ static const char *const annotations[] = {
 
 /*
  * A list of EeViolation, whose instance_path points into the schema.  The
- * dialect is that of the root; parts that name another are left alone.
+ * dialect is that of the root.
  */
 List *
-ee_schema_unknown(Jsonb *schema, EeDialect dialect)
+ee_schema_unknown(Jsonb *schema, EeDialect dialect, bool strict)
 {
-	Search		search = {dialect, NIL};
+	Search		search = {dialect, strict, NIL};
 
 	search_schema(&search, ee_value_root(schema), NULL);
 	return search.found;
 }
 
+/* The dialect that a schema names, or else the one given. */
+EeDialect
+ee_schema_dialect_of(Jsonb *schema, EeDialect dialect)
+{
+	EeValue		root = ee_value_root(schema);
+	EeValue		uri;
+
+	if (root.type == EE_IS_OBJECT &&
+		ee_value_get(root, "$schema", 7, &uri) && uri.type == EE_IS_STRING)
+		(void) ee_schema_dialect_of_uri(pnstrdup(uri.data, uri.len), &dialect);
+	return dialect;
+}
+
 static void
 search_schema(Search *search, EeValue v, const EePath *path)
 {
+	EeDialect	outer = search->dialect;
+	EeValue		uri;
 	EeWalk		walk;
+	bool		beside_ref;
 	uint32		n;
 
-	if (v.type != EE_IS_OBJECT ||
-		(path != NULL && ee_value_get(v, "$schema", 7, NULL)))
+	if (v.type != EE_IS_OBJECT)
+		return;
+	/* a part may be of another dialect; one of a dialect unknown is left alone */
+	if (path != NULL && ee_value_get(v, "$schema", 7, &uri) &&
+		(uri.type != EE_IS_STRING ||
+		 !ee_schema_dialect_of_uri(pnstrdup(uri.data, uri.len),
+								   &search->dialect)))
 		return;
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
+	beside_ref = search->dialect <= EE_DIALECT_DRAFT7 &&
+		ee_value_get(v, "$ref", 4, NULL);
 	ee_walk_object(&walk, v);
 	for (n = EE_VALUE_COUNT(v);
 		 n > 0 && list_length(search->found) < MAX_FOUND; n--)
@@ -84,11 +115,16 @@ search_schema(Search *search, EeValue v, const EePath *path)
 		const EeKeywordInfo *info;
 
 		info = ee_schema_keyword(search->dialect, EVERY_VOCABULARY, key, len);
-		if (info != NULL)
-			search_below(search, value, info->shape, &step);
-		else
+		if (info == NULL)
 			look_at(search, key, len, &step);
+		else
+		{
+			if (search->strict)
+				look_at_known(search, info, value, beside_ref, &step);
+			search_below(search, value, info->shape, &step);
+		}
 	}
+	search->dialect = outer;
 }
 
 /* The schemas in a keyword's value. */
@@ -155,24 +191,65 @@ look_at(Search *search, const char *key, uint32 len, const EePath *path)
 	EeValue		name = {key, len, EE_IS_STRING};
 	bool		elsewhere = is_known_elsewhere(key, len);
 	const char *meant;
-	EeViolation *violation;
+	char	   *found;
 
-	if (is_annotation(key, len))
+	if (is_annotation(key, len) ||
+		(search->strict && len >= 2 && memcmp(key, "x-", 2) == 0))
 		return;
 	meant = keyword_meant(search->dialect, key, len, elsewhere);
-	if (meant == NULL && !elsewhere)
+	if (meant == NULL && !elsewhere && !search->strict)
 		return;
-	violation = palloc0(sizeof(EeViolation));
+	found = ee_value_text(name, FOUND_BYTES);
+	add(search, path, psprintf("keyword %s is unknown in %s and ignored", found,
+							   ee_schema_dialect_name(search->dialect)),
+		meant, found);
+}
+
+/* A keyword: does it do what was meant? */
+static void
+look_at_known(Search *search, const EeKeywordInfo *info, EeValue value,
+			  bool beside_ref, const EePath *path)
+{
+	const char *dialect = ee_schema_dialect_name(search->dialect);
+	EeSimilar	similar;
+	const char *name;
+	char	   *found;
+	int			i;
+
+	/* draft 7, 8.3 */
+	if (beside_ref && info->vocabulary != EE_VOCAB_CORE)
+	{
+		add(search, path,
+			psprintf("keyword \"%s\" is ignored beside \"$ref\" in %s",
+					 info->name, dialect), NULL, NULL);
+		return;
+	}
+	if (info->keyword != EE_KW_FORMAT || value.type != EE_IS_STRING ||
+		ee_schema_format(value.data, value.len, search->dialect) != NULL)
+		return;
+	ee_similar_begin(&similar, value.data, value.len);
+	for (i = 0; (name = ee_schema_format_name(search->dialect, i)) != NULL; i++)
+		ee_similar_offer(&similar, name, strlen(name));
+	found = ee_value_text(value, FOUND_BYTES);
+	add(search, path, psprintf("format %s is unknown in %s and never asserted",
+							   found, dialect), similar.best, found);
+}
+
+/* meant and found may be NULL */
+static void
+add(Search *search, const EePath *path, const char *message,
+	const char *meant, const char *found)
+{
+	EeViolation *violation = palloc0(sizeof(EeViolation));
+
 	violation->instance_path = ee_schema_path_text(path);
 	violation->keyword_path = "";
-	violation->keyword = pnstrdup(key, len);
-	violation->found = ee_value_text(name, FOUND_BYTES);
-	violation->message = psprintf("keyword %s is unknown in %s and ignored",
-								  violation->found,
-								  ee_schema_dialect_name(search->dialect));
+	violation->keyword = pnstrdup(path->key, path->len);
+	violation->found = unconstify(char *, found);
+	violation->message = unconstify(char *, message);
 	if (meant != NULL)
-		violation->message = psprintf("%s; did you mean \"%s\"?",
-									  violation->message, meant);
+		violation->message = psprintf("%s; did you mean \"%s\"?", message,
+									  meant);
 	search->found = lappend(search->found, violation);
 }
 

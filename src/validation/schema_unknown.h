@@ -1,6 +1,6 @@
 /*
  * schema_unknown.h
- *	  Keywords of a schema that are none, and seem to be meant as one.
+ *	  What in a schema its dialect does not know, and so ignores.
  */
 #ifndef EE_SCHEMA_UNKNOWN_H
 #define EE_SCHEMA_UNKNOWN_H
@@ -12,6 +12,8 @@
 
 #include "validation/schema_vocabulary.h"
 
-extern List *ee_schema_unknown(Jsonb *schema, EeDialect dialect);
+extern List *ee_schema_unknown(Jsonb *schema, EeDialect dialect,
+							   bool strict);
+extern EeDialect ee_schema_dialect_of(Jsonb *schema, EeDialect dialect);
 
 #endif							/* EE_SCHEMA_UNKNOWN_H */
