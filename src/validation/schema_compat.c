@@ -105,7 +105,8 @@ ee_schema_compat(const EeSchema *old_schema, const EeSchema *new_schema,
 
 	cx.memo = palloc0(sizeof(EeCompatMemo));
 	ee_compat_known_add(known, from->root.fast);
-	if (!ee_compat_holds(&cx, known, &goal) && cx.breaks == NIL)
+	if (!ee_compat_same_programs(old_schema, new_schema) &&
+		!ee_compat_holds(&cx, known, &goal) && cx.breaks == NIL)
 		(void) ee_compat_unproven(&cx, known, &goal, "schema",
 								  "the one is part of the other");
 	MemoryContextSwitchTo(old);

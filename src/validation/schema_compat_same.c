@@ -4,7 +4,8 @@
  *
  * For what depends on more than which values are valid: unevaluatedItems and
  * unevaluatedProperties look at how a value came to be valid.  A dynamic
- * reference is never taken to be the same.
+ * reference is never taken to be the same, but for programs that are the same
+ * as a whole: then the ways to it are, too.
  */
 #include "postgres.h"
 
@@ -27,8 +28,10 @@ typedef struct Same
 	const EeSchema *a;
 	const EeSchema *b;
 	List	   *pairs;			/* being compared, or compared and the same */
+	bool		whole;			/* all nodes are compared, number by number */
 } Same;
 
+static bool same_content(Same *cx, EeNodeId a, EeNodeId b);
 static bool same_node(Same *cx, EeNodeId a, EeNodeId b);
 static bool same_edge(Same *cx, EeEdge a, EeEdge b);
 static bool same_text(const char *a, const char *b);
@@ -48,22 +51,64 @@ bool
 ee_compat_same(const EeSchema *a_program, EeNodeId a,
 			   const EeSchema *b_program, EeNodeId b)
 {
-	Same		cx = {a_program, b_program, NIL};
+	Same		cx = {a_program, b_program, NIL, false};
 
 	return same_node(&cx, a, b);
+}
+
+/* Are the programs what compiling one schema twice gives? */
+bool
+ee_compat_same_programs(const EeSchema *a, const EeSchema *b)
+{
+	Same		cx = {a, b, NIL, true};
+	EeNodeId	id;
+	int			i;
+
+	if (a->nnodes != b->nnodes || a->root.fast != b->root.fast ||
+		a->dynamic != b->dynamic || a->nanchors != b->nanchors)
+		return false;
+	for (i = 0; i < a->nanchors; i++)
+	{
+		if (a->anchors[i].resource != b->anchors[i].resource ||
+			a->anchors[i].anchor != b->anchors[i].anchor ||
+			a->anchors[i].node != b->anchors[i].node)
+			return false;
+	}
+	for (id = 0; id < a->nnodes; id++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (a->nodes[id].resource != b->nodes[id].resource ||
+			!same_content(&cx, id, id))
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_content(Same *cx, EeNodeId a, EeNodeId b)
+{
+	const EeNode *x = &cx->a->nodes[a];
+	const EeNode *y = &cx->b->nodes[b];
+
+	return x->types == y->types && x->flags == y->flags &&
+		same_set(x->constant, y->constant) &&
+		same_set(x->enumeration, y->enumeration) &&
+		same_number(x->number, y->number) &&
+		same_string(x->string, y->string) &&
+		same_array(cx, x->array, y->array) &&
+		same_object(cx, x->object, y->object) &&
+		same_groups(cx, x, y);
 }
 
 static bool
 same_node(Same *cx, EeNodeId a, EeNodeId b)
 {
-	const EeNode *x;
-	const EeNode *y;
 	Pair	   *pair;
 	ListCell   *lc;
 
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
-	if (a == EE_NODE_NONE || b == EE_NODE_NONE)
+	if (cx->whole || a == EE_NODE_NONE || b == EE_NODE_NONE)
 		return a == b;
 	foreach(lc, cx->pairs)
 	{
@@ -77,17 +122,7 @@ same_node(Same *cx, EeNodeId a, EeNodeId b)
 	pair->a = a;
 	pair->b = b;
 	cx->pairs = lappend(cx->pairs, pair);
-
-	x = &cx->a->nodes[a];
-	y = &cx->b->nodes[b];
-	return x->types == y->types && x->flags == y->flags &&
-		same_set(x->constant, y->constant) &&
-		same_set(x->enumeration, y->enumeration) &&
-		same_number(x->number, y->number) &&
-		same_string(x->string, y->string) &&
-		same_array(cx, x->array, y->array) &&
-		same_object(cx, x->object, y->object) &&
-		same_groups(cx, x, y);
+	return same_content(cx, a, b);
 }
 
 static bool
@@ -265,7 +300,8 @@ same_groups(Same *cx, const EeNode *a, const EeNode *b)
 		const EeGroup *y = &b->groups[i];
 
 		if (x->kind != y->kind || x->nedges != y->nedges ||
-			x->kind == EE_GROUP_DYNAMIC_REF)
+			(x->kind == EE_GROUP_DYNAMIC_REF &&
+			 !(cx->whole && x->anchor == y->anchor)))
 			return false;
 		for (j = 0; j < x->nedges; j++)
 		{

@@ -10,6 +10,7 @@
 #include "validation/schema_compile.h"
 #include "validation/schema_program.h"
 
+extern bool ee_compat_same_programs(const EeSchema *a, const EeSchema *b);
 extern bool ee_compat_same(const EeSchema *a_program, EeNodeId a,
 						   const EeSchema *b_program, EeNodeId b);
 
