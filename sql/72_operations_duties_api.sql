@@ -33,8 +33,9 @@ CREATE VIEW event_engine.duties AS
 			event_time,expand_pattern,event_matches,event_envelope,
 			explain_match,match_event,pattern_subscribers,test_filter,
 			subscription_match,validate_event,get_event_definition,
-			list_event_definitions,worker_slots,subscription_counters,subscription_flow,
-			pattern_counters,epoch_lanes,duties_of,health,
+			list_event_definitions,worker_slots,subscription_counters,
+			subscription_flow,pattern_counters,epoch_lanes,
+			cursor_has_passed,subscription_backlog,event_deliveries,duties_of,health,
 			metrics,doctor}'),
 		('operator', '{register_event_definition,update_event_definition,
 			register_schema,schema_compatibility,
@@ -63,7 +64,8 @@ CREATE VIEW event_engine.duties AS
 		('reader', 'SELECT', '{events,event_definitions,
 			event_definition_versions,event_schemas,event_rules,event_dead_letters,
 			event_processing_log,deliveries,event_schedules,subscription_list,captured_tables,
-			duties,stat_subscriptions,stat_definitions,stat_sources,stat_workers,
+			duties,stat_subscriptions,stat_definitions,stat_sources,stat_backlog,
+			subscriptions,event_leases,stat_workers,
 			stat_partitions}'),
 		('operator', 'SELECT', '{event_dead_letters,duties}')
 		) AS d (duty, privilege, names)

@@ -45,7 +45,7 @@ COMMENT ON FUNCTION event_engine.latency_bounds() IS
  * shared memory starts anew with the server, as a counter may.
  */
 CREATE FUNCTION event_engine.metrics() RETURNS text
-	LANGUAGE plpgsql STABLE SECURITY DEFINER
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET jit = off AS $$
 DECLARE
@@ -125,6 +125,16 @@ BEGIN
 					ARRAY['subscriber', s.subscriber], s.dead_letters), ''))
 		FROM (SELECT * FROM event_engine.stat_subscriptions
 			ORDER BY subscriber) AS s);
+
+	families := families || (
+		SELECT event_engine.metric_family('event_engine_subscription_oldest_age_seconds',
+			'gauge', 'Age of the oldest event in the log that the subscription has yet to take; 0 where there is none.',
+			string_agg(event_engine.metric_sample('event_engine_subscription_oldest_age_seconds',
+				ARRAY['subscriber', s.subscriber],
+				COALESCE(extract(epoch FROM clock_timestamp() - b.oldest_at), 0)::float8),
+				'' ORDER BY s.subscriber))
+		FROM event_engine.subscriptions AS s
+		CROSS JOIN LATERAL event_engine.subscription_backlog(s.number, 1) AS b);
 
 	families := families || (
 		SELECT event_engine.metric_family('event_engine_delivery_latency_seconds',

@@ -1,0 +1,116 @@
+/* ------------------------------------------------------------------------
+ * Operations: where an event is, and what waits.
+ * ------------------------------------------------------------------------ */
+
+CREATE FUNCTION event_engine.cursor_has_passed(event event_engine.event,
+		subscription_number integer)
+	RETURNS boolean
+	LANGUAGE c VOLATILE STRICT
+	AS 'MODULE_PATHNAME', 'ee_sql_cursor_has_passed';
+COMMENT ON FUNCTION event_engine.cursor_has_passed(event_engine.event, integer) IS
+	'Has the cursor of a subscription left the event behind?';
+
+CREATE FUNCTION event_engine.subscription_backlog(subscription_number integer,
+		max_events bigint, OUT events bigint, OUT oldest_at timestamptz,
+		OUT complete boolean)
+	LANGUAGE c VOLATILE STRICT
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_backlog';
+COMMENT ON FUNCTION event_engine.subscription_backlog(integer, bigint) IS
+	'The events of a subscription that its cursors have yet to pass, up to so many in each lane.';
+
+/*
+ * stat_backlog: what waits for each subscription, going by its filters.
+ *
+ *	events		in the log, not yet taken from it; exactly up to 10,000 a lane
+ *				(complete says whether that was all), apart from those that are
+ *				retried, delayed, parked or leased
+ *	oldest_at	arrival of the oldest of these and those; null: nothing waits
+ *	age			of that one
+ */
+CREATE VIEW event_engine.stat_backlog AS
+	SELECT s.subscriber, b.events, b.complete,
+		LEAST(b.oldest_at, d.oldest_at, l.oldest_at) AS oldest_at,
+		pg_catalog.clock_timestamp() - LEAST(b.oldest_at, d.oldest_at,
+			l.oldest_at) AS age
+	FROM event_engine.subscriptions AS s
+	CROSS JOIN LATERAL event_engine.subscription_backlog(s.number, 10000) AS b
+	LEFT JOIN LATERAL (
+		SELECT min((e.event).created_at) AS oldest_at
+		FROM event_engine.deliveries AS e
+		WHERE e.subscription_number = s.number) AS d ON true
+	LEFT JOIN LATERAL (
+		SELECT min(h.first_at) AS oldest_at
+		FROM event_engine.event_leases AS h
+		WHERE h.subscription_number = s.number) AS l ON true;
+COMMENT ON VIEW event_engine.stat_backlog IS
+	'How many events wait for each subscription, and since when.';
+
+/*
+ * event_deliveries: where is this event, for each subscription that it
+ * concerns?
+ *
+ *	state		pending		not yet taken from the log
+ *				delayed		not due before next_attempt_at
+ *				retrying	failed, and due again at next_attempt_at
+ *				parked		behind a failing one of the same key
+ *				leased		handed to a pulling client, until next_attempt_at
+ *				delivered	done
+ *				dead | redriven | discarded		see event_dead_letters
+ *				before		arrived before the subscription did
+ *	attempts	made so far, where they were counted
+ *	finished_at	when it was delivered, for subscriptions with a processing_log
+ */
+CREATE FUNCTION event_engine.event_deliveries(id uuid,
+		OUT subscriber text, OUT state text, OUT attempts integer,
+		OUT next_attempt_at timestamptz, OUT last_error text,
+		OUT finished_at timestamptz)
+	RETURNS SETOF record
+	LANGUAGE plpgsql VOLATILE STRICT ROWS 10
+	SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	given event_engine.event;
+BEGIN
+	SELECT * INTO given FROM event_engine.get_event(event_deliveries.id);
+	IF given.id IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE205',
+			MESSAGE = format('unknown event "%s"', event_deliveries.id);
+	END IF;
+	RETURN QUERY
+	SELECT s.subscriber::text,
+		CASE WHEN d.status = 'retry' THEN 'retrying'
+			WHEN d.status IS NOT NULL THEN d.status
+			WHEN l.attempts IS NOT NULL THEN 'leased'
+			WHEN x.status IS NOT NULL THEN x.status
+			WHEN p.finished_at IS NOT NULL THEN 'delivered'
+			WHEN NOT event_engine.cursor_has_passed(given, s.number) THEN 'pending'
+			WHEN s.options ->> 'start' = 'now' AND given.created_at < s.created_at
+				THEN 'before'
+			ELSE 'delivered' END,
+		COALESCE(d.attempts, l.attempts, x.retry_count, p.attempt),
+		COALESCE(d.next_attempt_at, l.expires_at),
+		COALESCE(d.last_error, x.error_message),
+		p.finished_at
+	FROM event_engine.subscriptions AS s
+	JOIN event_engine.explain_match(given) AS m ON m.subscriber = s.subscriber
+	LEFT JOIN event_engine.deliveries AS d
+		ON d.subscription_number = s.number AND d.seq = given.seq
+	LEFT JOIN event_engine.event_leases AS l
+		ON l.subscription_number = s.number AND given.seq = ANY (l.seqs)
+	LEFT JOIN LATERAL (
+		SELECT x.status, x.retry_count, x.error_message
+		FROM event_engine.event_dead_letters AS x
+		WHERE x.subscriber = s.subscriber AND x.seq = given.seq
+		ORDER BY x.created_at DESC LIMIT 1) AS x ON true
+	LEFT JOIN LATERAL (
+		SELECT p.finished_at, p.attempt
+		FROM event_engine.event_processing_log AS p
+		WHERE p.id = given.id AND p.subscriber = s.subscriber
+			AND p.outcome = 'delivered'
+		ORDER BY p.finished_at DESC LIMIT 1) AS p ON true
+	WHERE m.matches OR d.seq IS NOT NULL OR x.status IS NOT NULL
+	ORDER BY s.subscriber;
+END
+$$;
+COMMENT ON FUNCTION event_engine.event_deliveries(uuid) IS
+	'Where an event is, for each subscription that it concerns: pending, delivered, retrying, parked, dead, ...';
