@@ -74,6 +74,7 @@ DECLARE
 		WHEN 'breakerThreshold' THEN 'breaker_threshold'
 		WHEN 'breakerWindowMs' THEN 'breaker_window_ms'
 		WHEN 'breakerRecoveryMs' THEN 'breaker_recovery_ms'
+		WHEN 'onDeadLetter' THEN 'on_dead_letter'
 		ELSE name END;
 	type CONSTANT text := jsonb_typeof(value);
 	whole boolean := true;
@@ -106,7 +107,7 @@ BEGIN
 					CASE WHEN value::boolean THEN 2 ELSE 1 END);
 			END IF;
 			expected := 'true or false';
-		WHEN 'processing_log', 'immediate' THEN
+		WHEN 'processing_log', 'ordered', 'immediate' THEN
 			IF type <> 'boolean' THEN
 				expected := 'true or false';
 			END IF;
@@ -123,6 +124,10 @@ BEGIN
 					'exactly_once') THEN
 				expected := '"at_most_once", "at_least_once" or "exactly_once"';
 			END IF;
+		WHEN 'on_dead_letter' THEN
+			IF type <> 'string' OR value #>> '{}' NOT IN ('continue', 'halt') THEN
+				expected := '"continue" or "halt"';
+			END IF;
 		WHEN 'idempotency_key' THEN
 			IF type <> 'string' THEN
 				expected := 'a string';
@@ -130,7 +135,7 @@ BEGIN
 		ELSE
 			RAISE EXCEPTION USING ERRCODE = 'VE304',
 				MESSAGE = format('unknown option "%s"', name),
-				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, immediate, rate_limit, rate_burst, max_in_flight, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
+				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, ordered, on_dead_letter, immediate, rate_limit, rate_burst, max_in_flight, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
 	END CASE;
 
 	IF lower IS NOT NULL THEN
@@ -342,6 +347,8 @@ BEGIN
 			THEN format('Kind %s has no channel.', draft.kind)
 		WHEN draft.channel = '' OR octet_length(draft.channel) > 63
 			THEN 'A channel has 1 to 63 bytes.'
+		WHEN draft.kind <> 'handler' AND (draft.options -> 'ordered')::boolean
+			THEN format('Kind %s cannot be ordered: only a handler tells when an event is done with.', draft.kind)
 		WHEN draft.kind = 'notify' AND draft.options ->> 'delivery_guarantee'
 			IN ('at_least_once', 'exactly_once')
 			THEN 'Kind notify delivers at most once.'
@@ -453,10 +460,13 @@ BEGIN
 	LOOP
 		INSERT INTO event_engine.subscriptions AS s (subscriber, owner, kind,
 				patterns, match, filter_path, filters, handler, channel,
-				options)
+				options, epochs)
 			VALUES (draft.subscriber, draft.owner, draft.kind, draft.patterns,
 				draft.match, draft.filter_path, draft.filters, draft.handler,
-				draft.channel, draft.options)
+				draft.channel, draft.options,
+				jsonb_build_array(jsonb_build_object('concurrency', 1,
+					'ordered', COALESCE((draft.options -> 'ordered')::boolean,
+						false))))
 			ON CONFLICT ON CONSTRAINT subscriptions_subscriber_key DO NOTHING
 			RETURNING s.* INTO stored;
 		IF FOUND THEN
@@ -532,6 +542,32 @@ RETURN event_engine.subscribe(subscriber, patterns,
 COMMENT ON FUNCTION event_engine.subscribe(text, text[], text, text, jsonb, jsonb, text, text, jsonb) IS
 	'Subscribes to events: a function is called, a channel notified, or clients pull.';
 
+/*
+ * The same for whoever changes what is delivered, and to whom: waits for a
+ * batch that is running, so that nothing of the old kind happens after the
+ * change is committed.  Pulling clients are not waited for.  The lock is taken
+ * before the row: a batch that runs holds the lock, and may want the row.
+ */
+CREATE FUNCTION event_engine.own_idle_subscription(caller oid,
+		subscriber text)
+	RETURNS event_engine.subscriptions
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	wanted integer;
+BEGIN
+	SELECT s.number INTO wanted FROM event_engine.subscriptions AS s
+		WHERE s.subscriber = own_idle_subscription.subscriber
+			AND s.kind <> 'pull' AND pg_has_role(caller, s.owner::oid, 'USAGE');
+	IF FOUND THEN
+		PERFORM event_engine.lock_subscription(wanted);
+	END IF;
+	RETURN event_engine.own_subscription(caller, subscriber);
+END
+$$;
+COMMENT ON FUNCTION event_engine.own_idle_subscription(oid, text) IS
+	'Internal: locks a subscription that the caller may change, and keeps delivery to it out.';
+
 /* ---- Update: what is matched and how; the place in the log stays ---- */
 
 CREATE FUNCTION event_engine.update_subscription_as(caller oid,
@@ -544,7 +580,7 @@ DECLARE
 	old event_engine.subscriptions;
 	draft event_engine.subscriptions;
 BEGIN
-	old := event_engine.own_subscription(caller, subscriber);
+	old := event_engine.own_idle_subscription(caller, subscriber);
 	IF options ? 'start' THEN
 		RAISE EXCEPTION USING ERRCODE = 'VE304',
 			MESSAGE = 'option "start" cannot be changed',
@@ -566,6 +602,7 @@ BEGIN
 			handler = draft.handler, channel = draft.channel,
 			options = draft.options, updated_at = clock_timestamp()
 		WHERE s.number = old.number;
+	PERFORM event_engine.reorder_deliveries(old, draft);
 END
 $$;
 COMMENT ON FUNCTION event_engine.update_subscription_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, jsonb) IS
@@ -608,7 +645,7 @@ CREATE FUNCTION event_engine.pause_subscription_as(caller oid,
 DECLARE
 	old event_engine.subscriptions;
 BEGIN
-	old := event_engine.own_subscription(caller, subscriber);
+	old := event_engine.own_idle_subscription(caller, subscriber);
 	UPDATE event_engine.subscriptions AS s
 		SET status = 'paused', status_reason = reason,
 			updated_at = clock_timestamp()

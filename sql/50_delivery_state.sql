@@ -72,18 +72,23 @@ CREATE UNIQUE INDEX subscription_cursor_moves_idx
  *	status			retry		failed before, due at next_attempt_at
  *					delayed		not due before deliver_at
  *					parked		behind a failing event of the same key
+ *					halted		a dead letter that holds up its key until a
+ *								person redrives or discards it
+ *					released	discarded: those behind it follow
  *					leased		handed to a pulling client until next_attempt_at
  *	attempts		made so far
  *	receipt			of the lease: who holds it may acknowledge
  *	last_error...	of the latest attempt
  *	event			the event itself, so that a retry reads one row
+ *	partition_key	the event's, where it holds up later ones of that key
  */
 CREATE TABLE event_engine.deliveries (
 	subscription_number integer NOT NULL,
 	seq bigint NOT NULL,
 	id uuid NOT NULL,
 	status text NOT NULL
-		CHECK (status IN ('retry', 'delayed', 'parked', 'leased')),
+		CHECK (status IN ('retry', 'delayed', 'parked', 'halted', 'released',
+			'leased')),
 	attempts integer NOT NULL DEFAULT 0,
 	next_attempt_at timestamptz NOT NULL,
 	receipt uuid,
@@ -93,12 +98,15 @@ CREATE TABLE event_engine.deliveries (
 	first_failed_at timestamptz,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	partition_key varchar(255) COLLATE "C",
 	PRIMARY KEY (subscription_number, seq)
 );
 COMMENT ON TABLE event_engine.deliveries IS
 	'Deliveries that did not simply succeed: retried, delayed, parked or leased.';
 CREATE INDEX deliveries_due_idx ON event_engine.deliveries
 	(subscription_number, next_attempt_at, seq);
+CREATE INDEX deliveries_partition_key_idx ON event_engine.deliveries
+	(subscription_number, partition_key, seq) WHERE partition_key IS NOT NULL;
 CREATE INDEX deliveries_receipt_idx ON event_engine.deliveries (receipt)
 	WHERE receipt IS NOT NULL;
 

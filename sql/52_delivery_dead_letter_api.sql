@@ -111,23 +111,31 @@ BEGIN
 			event_type, max_letters) AS l
 	), held AS MATERIALIZED (
 		-- whoever unsubscribes waits, and removes what is put back here
-		SELECT s.number, s.subscriber FROM event_engine.subscriptions AS s
+		SELECT s.number, s.subscriber,
+				(s.options -> 'ordered')::boolean AS ordered
+			FROM event_engine.subscriptions AS s
 			WHERE s.kind <> 'notify'
 				AND s.subscriber IN (SELECT l.subscriber FROM letter AS l)
 			ORDER BY s.number FOR KEY SHARE
 	), put_back AS (
 		INSERT INTO event_engine.deliveries AS d (subscription_number, seq, id,
 				status, attempts, next_attempt_at, event, last_error,
-				error_details)
+				error_details, partition_key)
 			SELECT DISTINCT ON (h.number, l.seq) h.number, l.seq,
 				(e.event).id, 'retry', 0, clock_timestamp(), e.event,
-				l.error_message, l.error_details
+				l.error_message, l.error_details,
+				CASE WHEN h.ordered THEN (e.event).partition_key END
 			FROM letter AS l
 				JOIN held AS h ON h.subscriber = l.subscriber
 				CROSS JOIN LATERAL (SELECT event_engine.dead_letter_event(
 					ROW(l.*)::event_engine.event_dead_letters) AS event
 					OFFSET 0) AS e
-			ON CONFLICT ON CONSTRAINT deliveries_pkey DO NOTHING
+			-- one that has halted its key is there, in its place
+			ON CONFLICT ON CONSTRAINT deliveries_pkey DO UPDATE
+				SET status = excluded.status, attempts = excluded.attempts,
+					next_attempt_at = excluded.next_attempt_at,
+					updated_at = clock_timestamp()
+				WHERE d.status = 'halted'
 	), done AS (
 		UPDATE event_engine.event_dead_letters AS d
 			SET status = 'redriven', status_changed_at = clock_timestamp()
@@ -179,14 +187,35 @@ CREATE FUNCTION event_engine.discard_dead_letters_as(caller oid, ids uuid[],
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	n integer;
+	n_released integer;
 BEGIN
-	UPDATE event_engine.event_dead_letters AS d
-		SET status = 'discarded', status_changed_at = clock_timestamp()
-		WHERE d.id IN (SELECT l.id
+	WITH letter AS MATERIALIZED (
+		SELECT l.id, l.subscriber, l.seq
 			FROM event_engine.own_dead_letters(caller, ids,
 				discard_dead_letters_as.subscriber,
-				discard_dead_letters_as.event_type, max_letters) AS l);
-	GET DIAGNOSTICS n = ROW_COUNT;
+				discard_dead_letters_as.event_type, max_letters) AS l
+	), released AS (
+		-- those that it has halted follow
+		UPDATE event_engine.deliveries AS d
+			SET status = 'released', next_attempt_at = clock_timestamp(),
+				updated_at = clock_timestamp()
+			FROM letter AS l
+				JOIN event_engine.subscriptions AS s
+					ON s.subscriber = l.subscriber
+			WHERE d.subscription_number = s.number AND d.seq = l.seq
+				AND d.status = 'halted'
+			RETURNING 1
+	), done AS (
+		UPDATE event_engine.event_dead_letters AS d
+			SET status = 'discarded', status_changed_at = clock_timestamp()
+			FROM letter AS l WHERE d.id = l.id
+			RETURNING 1
+	)
+	SELECT (SELECT count(*) FROM done AS d), (SELECT count(*) FROM released AS r)
+		INTO n, n_released;
+	IF n_released > 0 THEN
+		PERFORM event_engine.wake_workers();
+	END IF;
 	RETURN n;
 END
 $$;

@@ -63,7 +63,7 @@ CREATE VIEW event_engine.duties AS
 		('publisher', 'INSERT', '{events}'::text[]),
 		('reader', 'SELECT', '{events,event_definitions,
 			event_definition_versions,event_schemas,event_rules,event_dead_letters,
-			event_processing_log,deliveries,event_schedules,subscription_list,captured_tables,
+			event_processing_log,deliveries,held_up_keys,event_schedules,subscription_list,captured_tables,
 			duties,stat_subscriptions,stat_definitions,stat_sources,stat_backlog,
 			subscriptions,event_leases,stat_workers,
 			stat_partitions}'),

@@ -21,6 +21,9 @@
 #include "routing/subscription.h"
 #include "store/log_reader.h"
 
+/* The keys that are held up: see order.c. */
+typedef struct EeOrder EeOrder;
+
 /* How often events fail: see group.c. */
 typedef struct EeCaution
 {
@@ -56,6 +59,7 @@ typedef struct EeDelivery
 	TimestampTz due_from;		/* none of them is due before; see retry.c */
 	TimestampTz searched_at;	/* when it was last looked whether that holds */
 	EeCaution	again_caution;	/* with what is tried again */
+	EeOrder    *order;			/* NULL: to be read, where it is ordered */
 	int			again_limit;	/* how many may be tried at once; 0: as time allows */
 	TimestampTz held_until;		/* by its limits: flow.h */
 } EeDelivery;

@@ -9,12 +9,15 @@
 #include "utils/timestamp.h"
 
 #include "delivery/crash_guard.h"
+#include "delivery/hand_out.h"
 #include "delivery/handler.h"
+#include "delivery/order.h"
 #include "ground/debug_point.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
 
 static ErrorData *unfinished(void);
+static void take(EeDelivery *delivery, Datum event, text *key);
 
 bool
 ee_crash_guard_start(Oid owner)
@@ -76,22 +79,26 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 	MemoryContext old;
 	EeBatch    *batch;
 	TupleTableSlot *slot;
-	Datum		event = (Datum) 0;
+	bool		taken = false;
 
 	unit->begin();
 	old = MemoryContextSwitchTo(CurTransactionContext);
 	if (ee_unit_enter(delivery, &round.outcome))
 	{
+		ee_order_enter(delivery);
 		batch = ee_batch_begin(delivery);
 		slot = ee_batch_next(batch);
 		if (slot != NULL)
-			event = ee_handler_event_datum(slot);
+		{
+			if (!ee_hand_out_put_off(delivery, slot))
+				take(delivery, ee_handler_event_datum(slot),
+					 ee_order_key(delivery, slot));
+			taken = true;
+		}
 		ee_batch_end(batch);
 		delivery->behind = !ee_batch_reached_end(batch);
-		if (event != (Datum) 0)
+		if (taken)
 		{
-			ee_retry_delay(delivery, event, delivery->examining,
-						   GetCurrentTimestamp());
 			ee_cursor_store(delivery->subscription->number, delivery->lane.number,
 							batch->next);
 			round.outcome = EE_ROUND_DONE;
@@ -103,6 +110,18 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 	unit->commit();
 	ee_debug_point("guard_taken");
 	return round;
+}
+
+static void
+take(EeDelivery *delivery, Datum event, text *key)
+{
+	if (ee_order_holds(delivery, key))
+		ee_order_park(delivery, &event, 1);
+	else
+	{
+		ee_retry_now(delivery, event, delivery->examining);
+		ee_order_block(delivery, key);
+	}
 }
 
 bool
@@ -118,13 +137,17 @@ ee_crash_guard_count(EeDelivery *delivery, const EeUnit *unit, EeDue *due)
 	{
 		ErrorData  *error = unfinished();
 
+		ee_order_enter(delivery);
+
 		if (due->attempts >= delivery->subscription->max_attempts)
 		{
 			EeCursor   *cursor =
 				ee_cursor_load(delivery->subscription->number, delivery->lane.number);
 
-			ee_retry_failed(delivery, cursor, due->event, due->seq,
-							due->attempts, error, -1);
+			if (!ee_retry_failed(delivery, cursor, due->event, due->seq,
+								 due->attempts, error, -1) &&
+				due->key != NULL)
+				ee_order_advance(delivery, &due->key, 1);
 			ee_cursor_store(delivery->subscription->number, delivery->lane.number,
 							cursor);
 			delivery->cursor = NULL;

@@ -37,7 +37,7 @@
 
 /* Events without a failure after which nobody is cautious any more. */
 #define CONFIDENT_AFTER		10000
-#define SIZE_FACTOR			1.6
+#define SIZE_FACTOR			3
 
 /* How a group ended. */
 typedef struct Attempt
@@ -48,6 +48,7 @@ typedef struct Attempt
 	int64		duration_ms;	/* of that event */
 } Attempt;
 
+static bool is_held(EeGroup *group, const EeDue *due);
 static int	run_group(EeGroup *group, EeDue *due, int n);
 static void attempt(EeGroup *group, EeDue *due, int n, Attempt *result);
 static void call(EeGroup *group, EeDue *due, int n, volatile int *at,
@@ -56,7 +57,8 @@ static void settle(EeGroup *group, EeDue *due, const Attempt *result);
 
 void
 ee_group_begin(EeGroup *group, EeDelivery *delivery, const EeUnit *unit,
-			   EeHandler *handler, EeCursor *cursor, EeCaution *caution)
+			   EeHandler *handler, EeCursor *cursor, EeCaution *caution,
+			   const EeGroupCalls *calls, void *arg)
 {
 	memset(group, 0, sizeof(*group));
 	group->delivery = delivery;
@@ -64,6 +66,8 @@ ee_group_begin(EeGroup *group, EeDelivery *delivery, const EeUnit *unit,
 	group->handler = handler;
 	group->cursor = cursor;
 	group->caution = caution;
+	group->calls = calls;
+	group->arg = arg;
 	group->until = DT_NOEND;
 	group->per_event = AllocSetContextCreate(CurrentMemoryContext,
 											 "event_engine event",
@@ -79,7 +83,11 @@ ee_group_end(EeGroup *group)
 bool
 ee_group_is_full(const EeGroup *group)
 {
+	const EeUnit *unit = group->unit;
+
 	return group->subxacts >= EE_GROUP_SUBXACTS ||
+		(unit->urgent != NULL &&
+		 unit->urgent(group->delivery->lane.class)) ||
 		ee_breaker_doubts(&group->delivery->subscription->breaker,
 						  group->delivered, group->failed) ||
 		(group->until != DT_NOEND && GetCurrentTimestamp() >= group->until);
@@ -95,13 +103,29 @@ ee_group_run(EeGroup *group, EeDue *due, int n)
 		int			size = Min(n - passed, ee_group_size(group->caution));
 
 		CHECK_FOR_INTERRUPTS();
+		if (is_held(group, &due[passed]))
+		{
+			if (group->calls->hold != NULL)
+				group->calls->hold(group, &due[passed]);
+			passed++;
+			continue;
+		}
 		if (due[passed].seq == group->suspect)
 			size = 1;
+		for (int i = 1; i < size; i++)
+			if (is_held(group, &due[passed + i]))
+				size = i;
 		passed += run_group(group, &due[passed], size);
 		if (ee_group_is_full(group))
 			break;
 	}
 	return passed;
+}
+
+static bool
+is_held(EeGroup *group, const EeDue *due)
+{
+	return group->calls->held != NULL && group->calls->held(group, due);
 }
 
 /* How many of them were dealt with: at least one. */
@@ -115,12 +139,16 @@ run_group(EeGroup *group, EeDue *due, int n)
 		attempt(group, due, n, &result);
 		if (result.error == NULL)
 		{
-			group->delivered += n;
 			ee_group_caution_passed(group->caution, n);
 			for (int i = 0; i < n; i++)
-				ee_tally_event(group->delivery->subscription, due[i].event, EE_OUTCOME_DELIVERED);
-			if (group->done != NULL)
-				group->done(group, due, n);
+				if (!due[i].released)
+				{
+					ee_tally_event(group->delivery->subscription,
+								   due[i].event, EE_OUTCOME_DELIVERED);
+					group->delivered++;
+				}
+			if (group->calls->done != NULL)
+				group->calls->done(group, due, n);
 			return n;
 		}
 		ee_debug_point("group_after_failure");
@@ -207,20 +235,26 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 	if (group->handler->kind == EE_HANDLER_EVENTS)
 	{
 		Datum	   *events = palloc(sizeof(Datum) * n);
+		int			n_events = 0;
 
 		for (int i = 0; i < n; i++)
-			events[i] = due[i].event;
+			if (!due[i].released)
+				events[n_events++] = due[i].event;
 		*began = GetCurrentTimestamp();
-		ee_handler_call_batch(group->handler, events, n);
+		if (n_events > 0)
+			ee_handler_call_batch(group->handler, events, n_events);
 		if (subscription->processing_log)
 			for (int i = 0; i < n; i++)
-				ee_processing_log_delivered(subscription->subscriber,
-											due[i].event,
-											due[i].attempts + 1, *began);
+				if (!due[i].released)
+					ee_processing_log_delivered(subscription->subscriber,
+												due[i].event,
+												due[i].attempts + 1, *began);
 		return;
 	}
 	for (int i = 0; i < n; i++)
 	{
+		if (due[i].released)
+			continue;
 		*at = i;
 		*began = GetCurrentTimestamp();
 		ee_handler_call(group->handler, due[i].event);
@@ -239,9 +273,11 @@ settle(EeGroup *group, EeDue *due, const Attempt *result)
 	EeSubscription *subscription = group->delivery->subscription;
 	MemoryContext old = MemoryContextSwitchTo(group->per_event);
 	int			attempts = due->attempts + 1;
+	bool		waits;
 
-	ee_retry_failed(group->delivery, group->cursor, due->event, due->seq,
-					attempts, result->error, result->duration_ms);
+	waits = ee_retry_failed(group->delivery, group->cursor, due->event,
+							due->seq, attempts, result->error,
+							result->duration_ms);
 	if (subscription->processing_log)
 		ee_processing_log_failed(subscription->subscriber, due->event,
 								 attempts, result->error->message);
@@ -249,6 +285,8 @@ settle(EeGroup *group, EeDue *due, const Attempt *result)
 	MemoryContextReset(group->per_event);
 	group->failed++;
 	ee_group_caution_failed(group->caution);
+	if (group->calls->failed != NULL)
+		group->calls->failed(group, due, waits);
 }
 
 /* ----------------------------------------------------------------- caution */

@@ -30,7 +30,26 @@
  * become of the others is the caller's.  Events are those of one call of
  * ee_group_run() or several.
  */
-typedef struct EeGroup
+typedef struct EeGroup EeGroup;
+
+/*
+ * What is the caller's part, each outside of the subtransactions; NULL where
+ * there is nothing to be done.
+ *
+ *	done		these have been delivered, or were released
+ *	failed		this has been written down as failed; waits: it has a row
+ *	held		is this to wait for one before it?
+ *	hold		then this is done with it
+ */
+typedef struct EeGroupCalls
+{
+	void		(*done) (EeGroup *group, const EeDue *due, int n);
+	void		(*failed) (EeGroup *group, const EeDue *due, bool waits);
+	bool		(*held) (EeGroup *group, const EeDue *due);
+	void		(*hold) (EeGroup *group, const EeDue *due);
+} EeGroupCalls;
+
+struct EeGroup
 {
 	EeDelivery *delivery;
 	const EeUnit *unit;
@@ -38,20 +57,21 @@ typedef struct EeGroup
 	EeCursor   *cursor;
 	EeCaution  *caution;		/* which of the delivery's */
 	TimestampTz until;			/* no group begins later */
-	void		(*done) (struct EeGroup *group, const EeDue *due, int n);
-	void	   *arg;			/* for done */
+	const EeGroupCalls *calls;
+	void	   *arg;			/* for them */
 
 	int			delivered;		/* results */
 	int			failed;
 	int			subxacts;		/* that have written */
 	int64		suspect;		/* to be tried alone */
 	MemoryContext per_event;
-} EeGroup;
+};
 
 /* Handler, caller and events must live until the run is over. */
 extern void ee_group_begin(EeGroup *group, EeDelivery *delivery,
 						   const EeUnit *unit, EeHandler *handler,
-						   EeCursor *cursor, EeCaution *caution);
+						   EeCursor *cursor, EeCaution *caution,
+						   const EeGroupCalls *calls, void *arg);
 
 /*
  * Hand out events in order; what fails is settled in deliveries.  Returns how

@@ -8,12 +8,14 @@
 #include "postgres.h"
 
 #include "commands/async.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "delivery/group.h"
 #include "delivery/hand_out.h"
 #include "delivery/handler.h"
+#include "delivery/order.h"
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
 #include "delivery/tally.h"
@@ -22,6 +24,16 @@
 
 /* An array of events ends when it has reached this size. */
 #define ARRAY_SIZE_MAX	(16 * 1024 * 1024)
+
+/* Events that wait for others of their keys are written many at a time. */
+#define PARKING_MAX		100
+
+typedef struct Parking
+{
+	MemoryContext context;
+	Datum		events[PARKING_MAX];
+	int			n;
+} Parking;
 
 static void one_by_one(EeDelivery *delivery, const EeUnit *unit,
 					   EeHandler *handler, EeBatch *batch, int limit,
@@ -36,7 +48,15 @@ static void ring(EeDelivery *delivery, EeBatch *batch, int limit,
 				 EeProgress *progress);
 static TimestampTz batch_end(void);
 static bool cut_short(const EeDelivery *delivery, const EeUnit *unit);
-static bool put_off(EeDelivery *delivery, TupleTableSlot *slot);
+static bool hold(EeDelivery *delivery, TupleTableSlot *slot, Parking *parking);
+static Parking *begin_parking(void);
+static void park(EeDelivery *delivery, Parking *parking, Datum event);
+static void end_parking(EeDelivery *delivery, Parking *parking);
+static void block(EeGroup *group, const EeDue *due, bool waits);
+static bool is_held(EeGroup *group, const EeDue *due);
+static void hold_due(EeGroup *group, const EeDue *due);
+
+static const EeGroupCalls group_calls = {NULL, block, is_held, hold_due};
 
 void
 ee_hand_out(EeDelivery *delivery, const EeUnit *unit, EeBatch *batch,
@@ -90,6 +110,7 @@ one_by_one(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 	MemoryContext per_event =
 		AllocSetContextCreate(CurrentMemoryContext, "event_engine event",
 							  ALLOCSET_DEFAULT_SIZES);
+	Parking    *parking = begin_parking();
 	TupleTableSlot *slot;
 
 	progress->in_batch = true;
@@ -98,7 +119,7 @@ one_by_one(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 	{
 		MemoryContext old = MemoryContextSwitchTo(per_event);
 
-		if (!put_off(delivery, slot))
+		if (!ee_hand_out_put_off(delivery, slot) && !hold(delivery, slot, parking))
 		{
 			Datum		event = ee_handler_event_datum(slot);
 
@@ -119,6 +140,7 @@ one_by_one(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 			break;
 	}
 	progress->in_batch = false;
+	end_parking(delivery, parking);
 }
 
 /* The same for a handler that takes a whole batch. */
@@ -128,6 +150,7 @@ in_one_array(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 {
 	EeSubscription *subscription = delivery->subscription;
 	Datum	   *events = palloc(sizeof(Datum) * limit);
+	Parking    *parking = begin_parking();
 	TupleTableSlot *slot;
 	Size		size = 0;
 	int			n = 0;
@@ -136,7 +159,7 @@ in_one_array(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 	while (progress->handled < limit && size < ARRAY_SIZE_MAX &&
 		   (slot = ee_batch_next(batch)) != NULL)
 	{
-		if (!put_off(delivery, slot))
+		if (!ee_hand_out_put_off(delivery, slot) && !hold(delivery, slot, parking))
 		{
 			events[n] = ee_handler_event_datum(slot);
 			size += VARSIZE_ANY(DatumGetPointer(events[n]));
@@ -147,6 +170,7 @@ in_one_array(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 			break;
 	}
 	progress->in_batch = false;
+	end_parking(delivery, parking);
 	if (n == 0)
 		return;
 	progress->began = GetCurrentTimestamp();
@@ -172,15 +196,17 @@ in_groups(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 	MemoryContext events =
 		AllocSetContextCreate(CurrentMemoryContext, "event_engine group",
 							  ALLOCSET_DEFAULT_SIZES);
+	Parking    *parking = begin_parking();
 	EeDue		due[EE_GROUP_MAX];
 	EeGroup		group;
 	bool		more = true;
 
 	ee_group_begin(&group, delivery, unit, handler, batch->next,
-				   &delivery->caution);
+				   &delivery->caution, &group_calls, parking);
 	group.until = batch_end();
 	progress->in_batch = true;
-	while (more && progress->handled < limit && !ee_group_is_full(&group))
+	/* one group in any case, or what is more urgent could stop us for ever */
+	do
 	{
 		int			size = Min(ee_group_size(group.caution),
 							   limit - progress->handled);
@@ -192,12 +218,13 @@ in_groups(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 		while (n < size && bytes < ARRAY_SIZE_MAX &&
 			   (slot = ee_batch_next(batch)) != NULL)
 		{
-			if (!put_off(delivery, slot))
+			if (!ee_hand_out_put_off(delivery, slot))
 			{
+				memset(&due[n], 0, sizeof(EeDue));
 				due[n].event = ee_handler_event_datum(slot);
+				due[n].key = ee_order_key(delivery, slot);
 				bytes += VARSIZE_ANY(DatumGetPointer(due[n].event));
 				due[n].seq = delivery->examining;
-				due[n].attempts = 0;
 				n++;
 			}
 			progress->handled++;
@@ -208,11 +235,13 @@ in_groups(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 		for (int i = 0; i < n;)
 			i += ee_group_run(&group, &due[i], n - i);
 		MemoryContextReset(events);
-	}
+	} while (more && progress->handled < limit &&
+			 !ee_group_is_full(&group));
 	progress->in_batch = false;
 	progress->round.delivered = group.delivered;
 	progress->round.failed = group.failed;
 	ee_group_end(&group);
+	end_parking(delivery, parking);
 	MemoryContextDelete(events);
 }
 
@@ -227,7 +256,7 @@ ring(EeDelivery *delivery, EeBatch *batch, int limit, EeProgress *progress)
 	while (progress->handled < limit && progress->began < end &&
 		   (slot = ee_batch_next(batch)) != NULL)
 	{
-		if (!put_off(delivery, slot))
+		if (!ee_hand_out_put_off(delivery, slot))
 		{
 			ee_tally_slot(delivery->subscription, slot, EE_OUTCOME_DELIVERED);
 			progress->round.delivered++;
@@ -240,9 +269,8 @@ ring(EeDelivery *delivery, EeBatch *batch, int limit, EeProgress *progress)
 		Async_Notify(delivery->subscription->channel, "");
 }
 
-/* Not due yet: written down, and out of the way. */
-static bool
-put_off(EeDelivery *delivery, TupleTableSlot *slot)
+bool
+ee_hand_out_put_off(EeDelivery *delivery, TupleTableSlot *slot)
 {
 	bool		isnull;
 	Datum		deliver_at = slot_getattr(slot, EE_EVENT_DELIVER_AT, &isnull);
@@ -253,4 +281,68 @@ put_off(EeDelivery *delivery, TupleTableSlot *slot)
 	ee_retry_delay(delivery, ee_handler_event_datum(slot),
 				   delivery->examining, DatumGetTimestampTz(deliver_at));
 	return true;
+}
+
+/* ------------------------------------------------------------------- order */
+
+/* Behind another of its key that has failed: written down in its place. */
+static bool
+hold(EeDelivery *delivery, TupleTableSlot *slot, Parking *parking)
+{
+	if (!ee_order_holds_any(delivery) ||
+		!ee_order_holds(delivery, ee_order_key(delivery, slot)))
+		return false;
+	park(delivery, parking, ee_handler_event_datum(slot));
+	return true;
+}
+
+static Parking *
+begin_parking(void)
+{
+	Parking    *parking = palloc0(sizeof(Parking));
+
+	parking->context = AllocSetContextCreate(CurrentMemoryContext,
+											 "event_engine parking",
+											 ALLOCSET_DEFAULT_SIZES);
+	return parking;
+}
+
+static void
+park(EeDelivery *delivery, Parking *parking, Datum event)
+{
+	MemoryContext old = MemoryContextSwitchTo(parking->context);
+
+	parking->events[parking->n++] = datumCopy(event, false, -1);
+	MemoryContextSwitchTo(old);
+	if (parking->n == PARKING_MAX)
+		end_parking(delivery, parking);
+}
+
+static void
+end_parking(EeDelivery *delivery, Parking *parking)
+{
+	if (parking->n == 0)
+		return;
+	ee_order_park(delivery, parking->events, parking->n);
+	MemoryContextReset(parking->context);
+	parking->n = 0;
+}
+
+static void
+block(EeGroup *group, const EeDue *due, bool waits)
+{
+	if (waits)
+		ee_order_block(group->delivery, due->key);
+}
+
+static bool
+is_held(EeGroup *group, const EeDue *due)
+{
+	return ee_order_holds(group->delivery, due->key);
+}
+
+static void
+hold_due(EeGroup *group, const EeDue *due)
+{
+	park(group->delivery, group->arg, due->event);
 }

@@ -27,4 +27,7 @@ typedef struct EeProgress
 extern void ee_hand_out(EeDelivery *delivery, const EeUnit *unit,
 						EeBatch *batch, int limit, EeProgress *progress);
 
+/* Not due yet: then it is written down, and out of the way. */
+extern bool ee_hand_out_put_off(EeDelivery *delivery, TupleTableSlot *slot);
+
 #endif							/* EE_HAND_OUT_H */

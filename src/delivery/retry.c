@@ -7,6 +7,8 @@
  *		delayed	-> gone (delivered) | retry
  *		retry	-> gone (delivered) | retry | gone (dead letter)
  *		leased	-> gone (acknowledged) | retry | gone (dead letter)
+ * and, where the subscription is ordered, parked, halted or released, of which
+ * order.c tells.
  */
 #include "postgres.h"
 
@@ -20,6 +22,7 @@
 #include "utils/uuid.h"
 
 #include "delivery/dead_letter.h"
+#include "delivery/order.h"
 #include "delivery/retry.h"
 #include "delivery/tally.h"
 #include "ground/envelope.h"
@@ -31,6 +34,21 @@
 /* Clocks are set back a little now and then. */
 #define SEARCH_SLACK_USECS		USECS_PER_SEC
 
+/* Rows of these are due at next_attempt_at, and what is read of them. */
+#define DUE_STATUS	"('retry', 'delayed', 'released')"
+#define DUE_COLUMNS \
+	"seq, attempts, next_attempt_at, event, status = 'released', partition_key"
+
+/*
+ * Where order is kept a row is its key's lane's, so that one process frees the
+ * key; else it is for whoever comes first.  The hash is that of lane.c.
+ */
+#define OF_LANE(concurrency, index) \
+	"(partition_key IS NULL OR " \
+	"(pg_catalog.hashtext(partition_key)::pg_catalog.int8 & 4294967295) " \
+	"% $" #concurrency " = $" #index ")"
+
+static bool keeps_place(EeDelivery *delivery, Datum event, int64 seq);
 static void insert_row(EeDelivery *delivery, Datum event, int64 seq,
 					   const char *status, int attempts, TimestampTz due,
 					   const ErrorData *error);
@@ -54,7 +72,7 @@ ee_retry_delay_ms(const EeSubscription *subscription, int attempts)
 	return (int64) Max(delay, 0);
 }
 
-void
+bool
 ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 				int64 seq, int attempts, const ErrorData *error,
 				int64 duration_ms)
@@ -69,7 +87,14 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 		ee_dead_letter_insert(subscription->subscriber, event, attempts,
 							  error);
 		cursor->dead++;
+		if (subscription->halts && keeps_place(delivery, event, seq))
+		{
+			insert_row(delivery, event, seq, "halted", attempts, DT_NOEND,
+					   error);
+			return true;
+		}
 		ee_retry_delete(delivery, &seq, 1);
+		return false;
 	}
 	else
 	{
@@ -83,7 +108,43 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 		else
 			update_row(delivery, seq, attempts, due, error);
 		delivery->base->next_due = Min(delivery->base->next_due, due);
+		return true;
 	}
+}
+
+/*
+ * Does the event hold up others of its key?  Not one that had a deliver_at,
+ * nor one whose subscription was not ordered when it failed: the row says so.
+ */
+static bool
+keeps_place(EeDelivery *delivery, Datum event, int64 seq)
+{
+	static EePlan place =
+		EE_PLAN("SELECT partition_key IS NOT NULL FROM event_engine.deliveries "
+				"WHERE subscription_number = $1 AND seq = $2",
+				"int4", "int8");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	EeEvent		deformed;
+	Datum		values[2];
+	bool		result = true;
+	bool		isnull;
+
+	ee_envelope_deform(event, &deformed);
+	if (!ee_order_kept(delivery) ||
+		EE_EVENT_IS_NULL(&deformed, EE_EVENT_PARTITION_KEY))
+		return false;
+	values[0] = Int32GetDatum(delivery->subscription->number);
+	values[1] = Int64GetDatum(seq);
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	if (ee_plan_execute(&place, values, NULL, false, 1) > 0)
+		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+											SPI_tuptable->tupdesc, 1,
+											&isnull));
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return result;
 }
 
 void
@@ -105,7 +166,19 @@ ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 	delivery->base->next_due = Min(delivery->base->next_due, until);
 }
 
-/* A delayed event may have its row when it first fails: then it is updated. */
+void
+ee_retry_now(EeDelivery *delivery, Datum event, int64 seq)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	insert_row(delivery, event, seq, "retry", 0, now, NULL);
+	delivery->base->next_due = Min(delivery->base->next_due, now);
+}
+
+/*
+ * An event that was delayed or parked has its row when it first fails: then
+ * that is updated, and has its place in the order or not, as before.
+ */
 static void
 insert_row(EeDelivery *delivery, Datum event, int64 seq, const char *status,
 		   int attempts, TimestampTz due, const ErrorData *error)
@@ -113,8 +186,8 @@ insert_row(EeDelivery *delivery, Datum event, int64 seq, const char *status,
 	static EePlan insert =
 		EE_PLAN("INSERT INTO event_engine.deliveries AS d "
 				"(subscription_number, seq, id, status, attempts, next_attempt_at, "
-				"event, last_error, error_details, first_failed_at) "
-				"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+				"event, last_error, error_details, partition_key, first_failed_at) "
+				"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
 				"CASE WHEN $8 IS NOT NULL THEN pg_catalog.clock_timestamp() END) "
 				"ON CONFLICT (subscription_number, seq) DO UPDATE SET "
 				"status = excluded.status, attempts = excluded.attempts, "
@@ -124,12 +197,12 @@ insert_row(EeDelivery *delivery, Datum event, int64 seq, const char *status,
 				"first_failed_at = coalesce(d.first_failed_at, excluded.first_failed_at), "
 				"updated_at = pg_catalog.clock_timestamp()",
 				"int4", "int8", "uuid", "text", "int4", "timestamptz",
-				"event_engine.event", "text", "jsonb");
+				"event_engine.event", "text", "jsonb", "varchar");
 	EePlanFrame frame;
 	EeIdentity	saved;
 	EeEvent		deformed;
-	Datum		values[9];
-	char		nulls[10] = "         ";
+	Datum		values[10];
+	char		nulls[11] = "          ";
 
 	ee_envelope_deform(event, &deformed);
 	values[0] = Int32GetDatum(delivery->subscription->number);
@@ -144,6 +217,10 @@ insert_row(EeDelivery *delivery, Datum event, int64 seq, const char *status,
 		(Datum) 0;
 	if (error == NULL)
 		nulls[7] = nulls[8] = 'n';
+	values[9] = EE_EVENT_VALUE(&deformed, EE_EVENT_PARTITION_KEY);
+	if (EE_EVENT_IS_NULL(&deformed, EE_EVENT_PARTITION_KEY) ||
+		!ee_order_kept(delivery) || strcmp(status, "delayed") == 0)
+		nulls[9] = 'n';
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&insert, values, nulls, false, 0);
@@ -196,10 +273,9 @@ bool
 ee_retry_get(EeDelivery *delivery, int64 seq, EeDue *due)
 {
 	static EePlan get =
-		EE_PLAN("SELECT seq, attempts, next_attempt_at, event "
-				"FROM event_engine.deliveries "
+		EE_PLAN("SELECT " DUE_COLUMNS " FROM event_engine.deliveries "
 				"WHERE subscription_number = $1 AND seq = $2 "
-				"AND status IN ('retry', 'delayed') FOR UPDATE",
+				"AND status IN " DUE_STATUS " FOR UPDATE",
 				"int4", "int8");
 	Datum		values[2];
 
@@ -212,18 +288,21 @@ int
 ee_retry_due(EeDelivery *delivery, EeDue *due, int max)
 {
 	static EePlan next =
-		EE_PLAN("SELECT seq, attempts, next_attempt_at, event "
-				"FROM event_engine.deliveries "
-				"WHERE subscription_number = $1 AND status IN ('retry', 'delayed') "
-				"AND next_attempt_at >= $2 "
-				"AND next_attempt_at <= pg_catalog.clock_timestamp() "
-				"ORDER BY next_attempt_at, seq LIMIT $3 FOR UPDATE SKIP LOCKED",
-				"int4", "timestamptz", "int4");
-	Datum		values[3];
+		EE_PLAN("SELECT " DUE_COLUMNS " FROM event_engine.deliveries "
+				"WHERE subscription_number = $1 AND status IN " DUE_STATUS " "
+				"AND next_attempt_at >= $2 AND " OF_LANE(3, 4)
+				" AND next_attempt_at <= $5 "
+				"ORDER BY next_attempt_at, seq LIMIT $6 FOR UPDATE SKIP LOCKED",
+				"int4", "timestamptz", "int4", "int4", "timestamptz", "int4");
+	Datum		values[6];
 
 	values[0] = Int32GetDatum(delivery->subscription->number);
 	values[1] = TimestampTzGetDatum(search_from(delivery));
-	values[2] = Int32GetDatum(max);
+	values[2] = Int32GetDatum(delivery->lane.concurrency);
+	values[3] = Int32GetDatum(delivery->lane.index);
+	/* not clock_timestamp(): what is due later is not to be walked over */
+	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[5] = Int32GetDatum(max);
 	return read_rows(&next, values, due, max);
 }
 
@@ -256,7 +335,7 @@ ee_retry_forget(EeDelivery *delivery)
 	delivery->due_from = DT_NOBEGIN;
 }
 
-/* seq, attempts, next_attempt_at, event */
+/* DUE_COLUMNS */
 static int
 read_rows(EePlan *plan, Datum *values, EeDue *due, int max)
 {
@@ -275,7 +354,9 @@ read_rows(EePlan *plan, Datum *values, EeDue *due, int max)
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
+		Datum		key;
 
+		memset(&due[i], 0, sizeof(EeDue));
 		due[i].seq = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
 		due[i].attempts =
 			DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
@@ -285,6 +366,11 @@ read_rows(EePlan *plan, Datum *values, EeDue *due, int max)
 			PointerGetDatum(DatumGetHeapTupleHeaderCopy(SPI_getbinval(tuple,
 																	  desc, 4,
 																	  &isnull)));
+		due[i].released =
+			DatumGetBool(SPI_getbinval(tuple, desc, 5, &isnull));
+		key = SPI_getbinval(tuple, desc, 6, &isnull);
+		if (!isnull)
+			due[i].key = DatumGetTextPCopy(key);
 	}
 	MemoryContextSwitchTo(old);
 	ee_plan_end(&frame);
@@ -322,18 +408,21 @@ ee_retry_next_due(EeDelivery *delivery)
 {
 	static EePlan earliest =
 		EE_PLAN("SELECT next_attempt_at FROM event_engine.deliveries "
-				"WHERE subscription_number = $1 AND status IN ('retry', 'delayed') "
-				"AND next_attempt_at >= $2 AND next_attempt_at < 'infinity' "
+				"WHERE subscription_number = $1 AND status IN " DUE_STATUS " "
+				"AND next_attempt_at >= $2 AND " OF_LANE(3, 4)
+				" AND next_attempt_at < 'infinity' "
 				"ORDER BY next_attempt_at LIMIT 1",
-				"int4", "timestamptz");
+				"int4", "timestamptz", "int4", "int4");
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		values[2];
+	Datum		values[4];
 	TimestampTz found = DT_NOEND;
 	bool		isnull;
 
 	values[0] = Int32GetDatum(delivery->subscription->number);
 	values[1] = TimestampTzGetDatum(search_from(delivery));
+	values[2] = Int32GetDatum(delivery->lane.concurrency);
+	values[3] = Int32GetDatum(delivery->lane.index);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	if (ee_plan_execute(&earliest, values, NULL, false, 1) > 0)

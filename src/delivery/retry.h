@@ -19,6 +19,11 @@ typedef struct EeDue
 	int			attempts;		/* made so far; 0 for a new one */
 	TimestampTz at;				/* of a row of deliveries: since when */
 	Datum		event;			/* composite */
+	bool		released;		/* not to be handed out any more */
+	text	   *key;			/* in whose order it has a place; or NULL */
+	int			chain;			/* number of its head, see order.h */
+	int			followers;		/* of a head */
+	bool		ends;			/* nothing is behind the last of them */
 } EeDue;
 
 /* Wait before the attempt after so many; random within the jitter. */
@@ -28,9 +33,10 @@ extern int64 ee_retry_delay_ms(const EeSubscription *subscription,
 /*
  * Write down that an attempt failed: a later one, or, when there have been
  * enough, a dead letter.  attempts counts this one, which took duration_ms.
- * Counts in the cursor.
+ * Counts in the cursor.  True when it has a row in deliveries, and thus holds
+ * up those behind it where the subscription is ordered.
  */
-extern void ee_retry_failed(EeDelivery *delivery, EeCursor *cursor,
+extern bool ee_retry_failed(EeDelivery *delivery, EeCursor *cursor,
 							Datum event, int64 seq, int attempts,
 							const ErrorData *error, int64 duration_ms);
 
@@ -42,9 +48,15 @@ extern void ee_retry_failed(EeDelivery *delivery, EeCursor *cursor,
 extern void ee_retry_unmatched(EeDelivery *delivery, EeCursor *cursor,
 							   Datum event, const ErrorData *error);
 
-/* Write down that an event is not due yet. */
+/*
+ * Write down that an event is not due yet.  That was its publisher's wish, so
+ * it has no place in the order of its key, neither then nor later.
+ */
 extern void ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 						   TimestampTz until);
+
+/* Write down that an event is to be tried at once, in its place. */
+extern void ee_retry_now(EeDelivery *delivery, Datum event, int64 seq);
 
 /*
  * The rows due longest, at most max, locked, in CurrentMemoryContext; returns

@@ -26,6 +26,7 @@
 #include "delivery/crash_guard.h"
 #include "delivery/group.h"
 #include "delivery/handler.h"
+#include "delivery/order.h"
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
 #include "delivery/retry_round.h"
@@ -36,6 +37,20 @@
 #define ROUND_USECS			(5 * INT64CONST(1000))
 /* Rows read at a time. */
 #define CHUNK				100
+/* The same where events keep their order, and how many behind each. */
+#define ORDERED_CHUNK		20
+#define FOLLOWERS			50
+
+/* Rows that are due, each with those that follow it. */
+typedef struct Chunk
+{
+	MemoryContext context;
+	EeDue	   *due;
+	int			n;
+	int			n_heads;
+	bool		last;			/* nothing else is due */
+	bool	   *stopped;		/* per head: it or a follower failed */
+} Chunk;
 
 /* Outlives the units. */
 typedef struct Attempts
@@ -51,14 +66,20 @@ typedef struct Attempts
 
 static void try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 					Attempts *progress);
-static int	next_chunk(EeDelivery *delivery, EeDue *due, int max,
-					   Attempts *progress);
+static Chunk *read_chunk(EeDelivery *delivery, int max, Attempts *progress);
+static void end_chunk(EeDelivery *delivery, Chunk *chunk, int passed);
 static void find_next_due(EeDelivery *delivery);
 static void delete_done(EeGroup *group, const EeDue *due, int n);
+static void stop_chain(EeGroup *group, const EeDue *due, bool waits);
+static bool is_stopped(EeGroup *group, const EeDue *due);
 static void note_limit(EeDelivery *delivery, const Attempts *progress,
 					   bool failed);
 static void record_failure(EeDelivery *delivery, const EeUnit *unit,
 						   Attempts *progress, const ErrorData *error);
+
+static const EeGroupCalls group_calls = {
+	delete_done, stop_chain, is_stopped, NULL
+};
 
 EeRound
 ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
@@ -105,6 +126,7 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 	if (error != NULL)
 	{
 		ee_retry_forget(delivery);
+		ee_order_forget(delivery);
 		progress->round.delivered = progress->round.failed = 0;
 		progress->round.outcome = EE_ROUND_FAILED;
 		if (!progress->begun)
@@ -150,12 +172,11 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	TimestampTz end = GetCurrentTimestamp() + ROUND_USECS;
 	MemoryContext context;
 	MemoryContext old;
-	EeDue	   *due;
+	Chunk	   *chunk;
 	EeCursor   *cursor;
 	EeHandler	handler;
 	EeIdentity	saved;
 	EeGroup		group;
-	int			n;
 
 	progress->round.outcome = EE_ROUND_IDLE;
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
@@ -164,9 +185,9 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 									"event_engine retries",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	due = palloc(sizeof(EeDue) * CHUNK);
-	n = next_chunk(delivery, due, limit, progress);
-	if (n == 0)
+	ee_order_enter(delivery);
+	chunk = read_chunk(delivery, limit, progress);
+	if (chunk->n_heads == 0)
 	{
 		find_next_due(delivery);
 		if (progress->counted)
@@ -179,31 +200,29 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	ee_handler_prepare(&handler, subscription->handler, &delivery->handler);
 	progress->begun = true;
 	progress->began = GetCurrentTimestamp();
-	progress->first = due[0];
+	progress->first = chunk->due[0];
 	ee_group_begin(&group, delivery, unit, &handler, cursor,
-				   &delivery->again_caution);
+				   &delivery->again_caution, &group_calls, chunk);
 	group.until = end;
-	group.done = delete_done;
 	for (;;)
 	{
-		bool		last = n < Min(CHUNK, limit - progress->tried);
 		int			passed;
 
-		progress->tried += n;
-		passed = ee_group_run(&group, due, n);
-		progress->tried -= n - passed;
-		delivery->due_from = due[passed - 1].at;
-		if (last)
-			find_next_due(delivery);
-		if (last || passed < n || progress->tried >= limit ||
+		group.arg = chunk;
+		progress->tried += chunk->n;
+		passed = ee_group_run(&group, chunk->due, chunk->n);
+		progress->tried -= chunk->n - passed;
+		end_chunk(delivery, chunk, passed);
+		if (chunk->last || passed < chunk->n || progress->tried >= limit ||
 			ee_group_is_full(&group))
 			break;
-		for (int i = 0; i < n; i++)
-			pfree(DatumGetPointer(due[i].event));
-		n = next_chunk(delivery, due, limit - progress->tried, progress);
-		if (n == 0)
+		MemoryContextDelete(chunk->context);
+		chunk = read_chunk(delivery, limit - progress->tried, progress);
+		if (chunk->n_heads == 0)
 			break;
 	}
+	if (chunk->last)
+		find_next_due(delivery);
 	ee_unit_act_as_before(unit, &saved);
 	cursor->delivered += group.delivered;
 	ee_cursor_store(subscription->number, delivery->lane.number, cursor);
@@ -214,16 +233,65 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	MemoryContextDelete(context);
 }
 
-static int
-next_chunk(EeDelivery *delivery, EeDue *due, int max, Attempts *progress)
+/* What is due, and, where events keep their order, what waits behind it. */
+static Chunk *
+read_chunk(EeDelivery *delivery, int max, Attempts *progress)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "event_engine chunk",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bool		ordered = ee_order_kept(delivery);
+	int			wanted = Min(ordered ? ORDERED_CHUNK : CHUNK, max);
+	Chunk	   *chunk = palloc0(sizeof(Chunk));
+
+	chunk->context = context;
+	chunk->due = palloc(sizeof(EeDue) *
+						(ordered ? wanted * (1 + FOLLOWERS) : wanted));
 	if (!progress->counted)
-		return ee_retry_due(delivery, due, Min(CHUNK, max));
-	if (!ee_retry_get(delivery, progress->first.seq, due))
-		return 0;
-	/* the one that is about to be made */
-	due->attempts--;
-	return 1;
+		chunk->n_heads = ee_retry_due(delivery, chunk->due, wanted);
+	else if (ee_retry_get(delivery, progress->first.seq, chunk->due))
+	{
+		/* the one that is about to be made */
+		chunk->due->attempts--;
+		chunk->n_heads = 1;
+	}
+	chunk->last = chunk->n_heads < wanted;
+	chunk->n = chunk->n_heads;
+	if (ordered && chunk->n_heads > 0)
+	{
+		chunk->n = ee_order_follow(delivery, chunk->due, chunk->n_heads,
+								   Min(FOLLOWERS,
+									   (max - chunk->n_heads) / chunk->n_heads));
+		chunk->stopped = palloc0(sizeof(bool) * chunk->n_heads);
+	}
+	MemoryContextSwitchTo(old);
+	return chunk;
+}
+
+/*
+ * So many have been dealt with.  Where a head is done with, its key is free
+ * if nothing is left behind it; else the next of the key is due.
+ */
+static void
+end_chunk(EeDelivery *delivery, Chunk *chunk, int passed)
+{
+	text	  **keys = palloc(sizeof(text *) * chunk->n_heads);
+	int			n_keys = 0;
+
+	for (int i = 0; i < passed; i += 1 + chunk->due[i].followers)
+	{
+		EeDue	   *head = &chunk->due[i];
+
+		delivery->due_from = head->at;
+		if (head->key == NULL || chunk->stopped[head->chain])
+			continue;
+		if (head->ends && i + head->followers < passed)
+			ee_order_free(delivery, head->key);
+		else
+			keys[n_keys++] = head->key;
+	}
+	ee_order_advance(delivery, keys, n_keys);
 }
 
 static void
@@ -237,6 +305,8 @@ find_next_due(EeDelivery *delivery)
 		delivery->next_due = now + LOCKED_DELAY_USECS;
 }
 
+/* ----------------------------------------------- what becomes of each event */
+
 static void
 delete_done(EeGroup *group, const EeDue *due, int n)
 {
@@ -245,6 +315,26 @@ delete_done(EeGroup *group, const EeDue *due, int n)
 	for (int i = 0; i < n; i++)
 		seqs[i] = due[i].seq;
 	ee_retry_delete(group->delivery, seqs, n);
+}
+
+static void
+stop_chain(EeGroup *group, const EeDue *due, bool waits)
+{
+	Chunk	   *chunk = group->arg;
+
+	if (!waits || due->key == NULL)
+		return;
+	chunk->stopped[due->chain] = true;
+	ee_order_block(group->delivery, due->key);
+}
+
+/* It stays parked. */
+static bool
+is_stopped(EeGroup *group, const EeDue *due)
+{
+	Chunk	   *chunk = group->arg;
+
+	return due->key != NULL && chunk->stopped[due->chain];
 }
 
 /* The row as it was went with the transaction: read it again. */
@@ -265,9 +355,12 @@ record_failure(EeDelivery *delivery, const EeUnit *unit, Attempts *progress,
 											delivery->lane.number);
 		int			attempts = progress->first.attempts + 1;
 
-		ee_retry_failed(delivery, cursor, due.event, due.seq, attempts, error,
-						TimestampDifferenceMilliseconds(progress->began,
-														GetCurrentTimestamp()));
+		if (!ee_retry_failed(delivery, cursor, due.event, due.seq, attempts,
+							 error,
+							 TimestampDifferenceMilliseconds(progress->began,
+															 GetCurrentTimestamp())) &&
+			due.key != NULL)
+			ee_order_advance(delivery, &due.key, 1);
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, due.event,
 									 attempts, error->message);

@@ -30,6 +30,7 @@
 #include "delivery/group.h"
 #include "delivery/hand_out.h"
 #include "delivery/handler.h"
+#include "delivery/order.h"
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
 #include "delivery/round.h"
@@ -202,6 +203,7 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 		progress->round.delivered = 0;
 		progress->round.outcome = EE_ROUND_FAILED;
 		delivery->behind = true;
+		ee_order_forget(delivery);
 		if (progress->next != NULL)
 			MemoryContextDelete(GetMemoryChunkContext(progress->next));
 		if (progress->handled == 0 && !progress->in_batch)
@@ -275,6 +277,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
 		return;
 	delivery->behind = false;
+	ee_order_enter(delivery);
 	context = AllocSetContextCreate(CurTransactionContext,
 									"event_engine batch",
 									ALLOCSET_DEFAULT_SIZES);
@@ -334,19 +337,21 @@ settle(EeDelivery *delivery, const EeUnit *unit, const ErrorData *error,
 		return false;
 	}
 	old = MemoryContextSwitchTo(CurTransactionContext);
+	ee_order_enter(delivery);
 	delivery->forced = delivery->examining;
 	batch = ee_batch_begin(delivery);
 	slot = ee_batch_next(batch);
 	if (slot != NULL && delivery->examining == delivery->forced)
 	{
 		Datum		event = ee_handler_event_datum(slot);
+		text	   *key = ee_order_key(delivery, slot);
 
 		ee_batch_end(batch);
 		if (unmatched)
 			ee_retry_unmatched(delivery, batch->next, event, error);
-		else
-			ee_retry_failed(delivery, batch->next, event, delivery->forced, 1,
-							error, duration_ms);
+		else if (ee_retry_failed(delivery, batch->next, event,
+								 delivery->forced, 1, error, duration_ms))
+			ee_order_block(delivery, key);
 		if (subscription->processing_log)
 			ee_processing_log_failed(subscription->subscriber, event, 1,
 									 error->message);

@@ -59,6 +59,8 @@ static void fill_options(EeSubscription *subscription, Jsonb *options);
 static void fill_limits(EeSubscription *subscription, Jsonb *options);
 static double number_option(Jsonb *options, const char *name, double value);
 static bool bool_option(Jsonb *options, const char *name, bool value);
+static bool text_option_is(Jsonb *options, const char *name,
+						   const char *value);
 
 List *
 ee_subscription_load_all(Oid owner)
@@ -201,6 +203,8 @@ fill_options(EeSubscription *subscription, Jsonb *options)
 	subscription->processing_log =
 		bool_option(options, "processing_log", false);
 	subscription->immediate = bool_option(options, "immediate", false);
+	subscription->ordered = bool_option(options, "ordered", false);
+	subscription->halts = text_option_is(options, "on_dead_letter", "halt");
 	fill_limits(subscription, options);
 }
 
@@ -267,4 +271,17 @@ bool_option(Jsonb *options, const char *name, bool value)
 		found.type != jbvBool)
 		return value;
 	return found.val.boolean;
+}
+
+static bool
+text_option_is(Jsonb *options, const char *name, const char *value)
+{
+	JsonbValue	found;
+
+	return JB_ROOT_IS_OBJECT(options) &&
+		getKeyJsonValueFromContainer(&options->root, name, strlen(name),
+									 &found) != NULL &&
+		found.type == jbvString &&
+		found.val.string.len == strlen(value) &&
+		memcmp(found.val.string.val, value, strlen(value)) == 0;
 }

@@ -58,6 +58,8 @@ typedef struct EeSubscription
 	EeRateLimit rate;			/* events a second; rate 0: any */
 	int			max_in_flight;	/* events under way at once; 0: any */
 	EeBreakerLimit breaker;
+	bool		ordered;		/* events of a key wait for each other */
+	bool		halts;			/* also for one that has been given up */
 } EeSubscription;
 
 /*
