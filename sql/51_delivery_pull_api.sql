@@ -475,6 +475,7 @@ BEGIN
 			WHERE (own.options -> 'processing_log')::boolean
 	)
 	SELECT count(*) INTO n FROM taken AS t;
+	PERFORM event_engine.wake_clients(own.number);
 	IF n > 0 THEN
 		INSERT INTO event_engine.delivery_counts AS c
 			VALUES (own.number, n, 0, 0);

@@ -372,7 +372,12 @@ ee_sql_ack_events(PG_FUNCTION_ARGS)
 			n = acknowledge(PG_GETARG_DATUM(0), subscription->number);
 		ee_debug_point("pull_acknowledged");
 		if (n > 0)
+		{
+			/* there is room for others now */
+			if (subscription->max_in_flight > 0)
+				ee_shared_note_subscription(subscription->number);
 			PG_RETURN_INT32(n);
+		}
 	}
 	return ee_sql_subscription_call(fcinfo);
 }

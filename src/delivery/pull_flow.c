@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "utils/timestamp.h"
 
 #include "delivery/pull_flow.h"
 #include "ground/extension.h"
@@ -20,6 +21,7 @@
 #include "ground/shared_subscription.h"
 
 static int	room_in_flight(const EeSubscription *subscription);
+static int64 in_flight(int32 number);
 static bool lock_in_flight(int32 number);
 
 int
@@ -48,8 +50,42 @@ ee_pull_flow_put_back(const EeSubscription *subscription, int n)
 	ee_rate_bucket_put_back(&entry->rate, &subscription->rate, n);
 }
 
+/* Asked without the lock, which would send away whoever comes to receive. */
+bool
+ee_pull_flow_allows(const EeSubscription *subscription, TimestampTz *until)
+{
+	*until = DT_NOEND;
+	if (subscription->max_in_flight > 0 &&
+		in_flight(subscription->number) >= subscription->max_in_flight)
+		return false;
+	if (subscription->rate.rate > 0)
+	{
+		EeSharedSubscription *entry =
+			ee_shared_subscription_find(subscription->number,
+										&subscription->id);
+		int64		wait = ee_rate_bucket_wait(&entry->rate,
+											   &subscription->rate, 1);
+
+		if (wait > 0)
+		{
+			*until = GetCurrentTimestamp() + wait;
+			return false;
+		}
+	}
+	return true;
+}
+
 static int
 room_in_flight(const EeSubscription *subscription)
+{
+	if (!lock_in_flight(subscription->number))
+		return 0;
+	return (int) Max(subscription->max_in_flight -
+					 in_flight(subscription->number), 0);
+}
+
+static int64
+in_flight(int32 number)
 {
 	static EePlan leased =
 		EE_PLAN("SELECT (SELECT COALESCE(sum(cardinality(l.seqs)), 0) "
@@ -62,21 +98,19 @@ room_in_flight(const EeSubscription *subscription)
 				"int4");
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		value = Int32GetDatum(subscription->number);
-	int64		in_flight;
+	Datum		value = Int32GetDatum(number);
+	int64		n;
 	bool		isnull;
 
-	if (!lock_in_flight(subscription->number))
-		return 0;
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	ee_plan_execute(&leased, &value, NULL, false, 1);
-	in_flight = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-											SPI_tuptable->tupdesc, 1,
-											&isnull));
+	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+									SPI_tuptable->tupdesc, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
-	return (int) Max(subscription->max_in_flight - in_flight, 0);
+	return n;
 }
 
 static bool

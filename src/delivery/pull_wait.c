@@ -30,6 +30,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery/pull.h"
+#include "delivery/pull_flow.h"
 #include "delivery/round.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
@@ -212,6 +213,7 @@ look(Waiting *waiting)
 	MemoryContext old = MemoryContextSwitchTo(waiting->per_look);
 	uint64		generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 	EeSubscription *subscription = ee_pull_subscription(waiting->subscriber);
+	TimestampTz until;
 	bool		found = false;
 
 	waiting->busy = false;
@@ -219,8 +221,12 @@ look(Waiting *waiting)
 	prepare_delivery(waiting, subscription, generation);
 	if (subscription->status == EE_SUBSCRIPTION_ACTIVE)
 	{
+		bool		allowed = ee_pull_flow_allows(subscription, &until);
+
 		waiting->next_due = earliest_due(subscription->number);
-		if (waiting->next_due <= GetCurrentTimestamp())
+		if (!allowed)
+			waiting->next_due = until == DT_NOEND ? waiting->next_due : until;
+		else if (waiting->next_due <= GetCurrentTimestamp())
 			found = true;
 		else if (ee_cursor_is_locked(subscription->number, EE_PULL_LANE))
 		{

@@ -88,6 +88,26 @@ is(answer($client), 't', 'and a subscription that is resumed');
 received();
 $node->safe_psql('shop', "SELECT event_engine.ack_events(receipt) FROM event_engine.deliveries WHERE receipt IS NOT NULL");
 
+# a limit of events in flight: there is nothing until some are settled
+$node->safe_psql('shop', "SELECT event_engine.update_subscription('waiting', options => '{\"max_in_flight\": 1}')");
+publish('await.event', $_) for 1 .. 2;
+is(received(), '1', 'one in flight');
+await($client);
+is(waiting($pid), 't', 'no more than that: it waits');
+$node->safe_psql('shop', "SELECT event_engine.ack_events(receipt) FROM event_engine.event_leases");
+is(answer($client), 't', 'until there is room');
+is(received(), '2', 'for the next');
+$node->safe_psql('shop', "SELECT event_engine.ack_events(receipt) FROM event_engine.event_leases");
+$node->safe_psql('shop', "SELECT event_engine.update_subscription('waiting', options => '{\"max_in_flight\": 0, \"rate_limit\": 2}')");
+publish('await.event', $_) for 3 .. 4;
+is(received(), '3', 'at a limited rate');
+$client->{stdout} = $client->{stderr} = '';
+$client->{stdin} .= "CALL event_engine.await_events('waiting', '5 min');\n\\echo the end\n";
+is(answer($client), 't', 'it waits for the next token');
+is(received(), '4', 'which is there then');
+$node->safe_psql('shop', "SELECT event_engine.ack_events(receipt) FROM event_engine.event_leases");
+$node->safe_psql('shop', "SELECT event_engine.update_subscription('waiting', options => '{\"rate_limit\": 0}')");
+
 # a filter that raises an error: receive_events() is to deal with it
 $node->safe_psql('shop', <<'SQL');
 SELECT event_engine.update_subscription('waiting', filter => '$.payload.at.datetime() < "2026-01-01T00:00:00+00:00".datetime()')
