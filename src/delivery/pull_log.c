@@ -179,7 +179,10 @@ read_guarded(EeDelivery *delivery, Reading *reading)
 	return moved;
 }
 
-/* The event looked at last; false when another one is next by now. */
+/*
+ * The event looked at last; false when another one is next by now.  It may
+ * lie behind a range that has nothing left.
+ */
 static bool
 bury_unmatched(EeDelivery *delivery, const ErrorData *error)
 {
@@ -188,12 +191,18 @@ bury_unmatched(EeDelivery *delivery, const ErrorData *error)
 	Datum		event = (Datum) 0;
 
 	delivery->forced = delivery->examining;
-	batch = ee_batch_begin(delivery);
-	slot = ee_batch_next(batch);
-	if (slot != NULL && delivery->examining == delivery->forced)
-		event = ee_handler_event_datum(slot);
+	for (;;)
+	{
+		batch = ee_batch_begin(delivery);
+		slot = ee_batch_next(batch);
+		if (slot != NULL && delivery->examining == delivery->forced)
+			event = ee_handler_event_datum(slot);
+		ee_batch_end(batch);
+		if (slot != NULL || ee_batch_reached_end(batch))
+			break;
+		ee_batch_committed(delivery, batch->next);
+	}
 	delivery->forced = 0;
-	ee_batch_end(batch);
 	if (event == (Datum) 0)
 		return false;
 	ee_retry_unmatched(delivery, batch->next, event, error);

@@ -275,6 +275,21 @@ BEGIN READ ONLY;
 SELECT event_engine.extend_events(pg_temp.receipt('s'), '1 s');
 ROLLBACK;
 
+-- an event that the filter cannot be applied to, behind a batch that just fits
+SELECT event_engine.subscribe('dated', ARRAY['pull.test'],
+	filter => '$.payload.at.datetime() < "2026-01-01T00:00:00+00:00".datetime()') IS NOT NULL;
+SELECT count(event_engine.publish_event('pull.test', '{"n": 110, "at": "2025-01-01T00:00:00+00:00"}'))
+	FROM generate_series(1, 2);
+SELECT pg_temp.receive('dated 1', 1, 'dated');
+SELECT pg_temp.receive('dated 2', 1, 'dated');
+SELECT event_engine.publish_event('pull.test', '{"n": 111, "at": "2025-01-01"}') IS NOT NULL;
+SELECT event_engine.publish_event('pull.test', '{"n": 112, "at": "2025-01-01T00:00:00+00:00"}') IS NOT NULL;
+SET statement_timeout = '1 min';
+SELECT pg_temp.receive('dated 3', 1, 'dated');
+RESET statement_timeout;
+SELECT payload FROM event_engine.event_dead_letters WHERE subscriber = 'dated';
+SELECT event_engine.unsubscribe('dated');
+
 -- what cannot be
 SELECT * FROM event_engine.receive_events('nobody');
 SELECT * FROM event_engine.receive_events(NULL);
