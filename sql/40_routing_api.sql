@@ -107,7 +107,8 @@ BEGIN
 					CASE WHEN value::boolean THEN 2 ELSE 1 END);
 			END IF;
 			expected := 'true or false';
-		WHEN 'processing_log', 'ordered', 'immediate' THEN
+		WHEN 'processing_log', 'ordered', 'immediate',
+				'backpressure' THEN
 			IF type <> 'boolean' THEN
 				expected := 'true or false';
 			END IF;
@@ -135,7 +136,7 @@ BEGIN
 		ELSE
 			RAISE EXCEPTION USING ERRCODE = 'VE304',
 				MESSAGE = format('unknown option "%s"', name),
-				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, ordered, on_dead_letter, immediate, rate_limit, rate_burst, max_in_flight, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
+				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, ordered, on_dead_letter, immediate, rate_limit, rate_burst, max_in_flight, backpressure, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
 	END CASE;
 
 	IF lower IS NOT NULL THEN

@@ -17,6 +17,20 @@ CREATE FUNCTION event_engine.lock_subscription(number integer)
 COMMENT ON FUNCTION event_engine.lock_subscription(integer) IS
 	'Internal: keeps delivery to a subscription out until the transaction ends.';
 
+/*
+ * drain_subscription: wait until all that was published before the call has
+ * been settled, while delivery goes on, then pause the subscription.
+ *
+ *	timeout		how long to wait; then VE408 is raised, and nothing paused
+ *
+ * Not within a transaction block: it commits between its looks.
+ */
+CREATE PROCEDURE event_engine.drain_subscription(subscriber text,
+		timeout interval DEFAULT '1 minute')
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_drain_subscription';
+COMMENT ON PROCEDURE event_engine.drain_subscription(text, interval) IS
+	'Waits until all that was published so far is settled, then pauses the subscription.';
+
 CREATE FUNCTION event_engine.close_breaker(number integer, id uuid)
 	RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

@@ -184,6 +184,13 @@ CREATE VIEW event_engine.stat_partitions AS
 COMMENT ON VIEW event_engine.stat_partitions IS
 	'The partitions of the log: bounds, size, state.';
 
+CREATE FUNCTION event_engine.queue_pressure(OUT pressure text,
+		OUT depth bigint)
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'ee_sql_queue_pressure';
+COMMENT ON FUNCTION event_engine.queue_pressure() IS
+	'How many events wait for the slowest subscription, and whether that is none, high or full for publishers; known where event_engine.store_max_queue_depth or store_high_watermark is set.';
+
 /*
  * health: is it working?
  *
@@ -202,6 +209,7 @@ DECLARE
 	workers record;
 	totals record;
 	registry record;
+	queue record;
 	stranded bigint;
 BEGIN
 	SELECT count(*) FILTER (WHERE w.kind = 'launcher') AS launcher,
@@ -242,6 +250,13 @@ BEGIN
 	END IF;
 	IF totals.broken > 0 THEN
 		problems := problems || format('%s subscription(s) are broken.', totals.broken);
+	END IF;
+	SELECT q.* INTO queue FROM event_engine.queue_pressure() AS q;
+	IF queue.pressure <> 'none' THEN
+		problems := problems || format(CASE queue.pressure
+			WHEN 'full' THEN 'The queue is full: %s events or more wait for a subscription.'
+			ELSE 'The queue is long: %s events or more wait for a subscription.' END,
+			queue.depth);
 	END IF;
 	IF totals.open > 0 THEN
 		problems := problems || format('The circuit breaker of %s subscription(s) is open: their handlers fail.', totals.open);

@@ -10,6 +10,7 @@
 #include "utils/snapmgr.h"
 
 #include "delivery/batch.h"
+#include "delivery/flow.h"
 #include "ground/invalidate.h"
 
 /*
@@ -191,6 +192,7 @@ ee_batch_committed(EeDelivery *delivery, const EeCursor *next)
 
 	delivery->cursor = ee_cursor_copy(next);
 	MemoryContextSwitchTo(old);
+	ee_flow_note_position(delivery);
 	if (delivery->cursor_context != NULL)
 		MemoryContextDelete(delivery->cursor_context);
 	delivery->cursor_context = context;

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery/flow.h"
+#include "delivery/lane.h"
 #include "delivery/retry_round.h"
 #include "delivery/round.h"
 #include "ground/shared_subscription.h"
@@ -190,14 +191,16 @@ static void
 limit_rate(EeDelivery *delivery)
 {
 	EeRateBucket *bucket = &grant.entry->rate;
+	double		slice = Max(1.0, Min(grant.rate.rate * SLICE_SECONDS,
+									 grant.rate.burst / 2));
 
 	grant.events = grant.tokens = ee_rate_bucket_take(bucket, &grant.rate,
 													  grant.events);
+	/* never longer than for an empty bucket: the rate may have been raised */
 	if (grant.tokens == 0)
 		hold(delivery,
-			 ee_rate_bucket_wait(bucket, &grant.rate,
-								 Max(1.0, Min(grant.rate.rate * SLICE_SECONDS,
-											  grant.rate.burst / 2))));
+			 Min(ee_rate_bucket_wait(bucket, &grant.rate, slice),
+				 (int64) (slice / grant.rate.rate * 1000000) + 1));
 }
 
 static void
@@ -243,6 +246,25 @@ note_breaker(const EeDelivery *delivery, const EeRound *round, bool again)
 						   grant.breaker.threshold, grant.breaker.window_ms,
 						   grant.breaker.recovery_ms),
 				 errhint("See last_error in event_engine.deliveries; event_engine.resume_subscription() closes it at once.")));
+}
+
+/* Urgent and low events are few: their lanes say nothing of the backlog. */
+void
+ee_flow_note_position(const EeDelivery *delivery)
+{
+	const EeLogCursor *at = &delivery->cursor->at;
+	const EeLane *lane = &delivery->lane;
+	int64		seq = at->low.seq;
+	EeSharedSubscription *entry;
+
+	if (lane->class != EE_PRIORITY_NORMAL ||
+		lane->index >= EE_SHARED_POSITIONS)
+		return;
+	if (at->in_range)
+		seq = Max(seq, Min(at->seq, at->high.seq));
+	entry = ee_shared_subscription_find(delivery->subscription->number,
+										&delivery->subscription->id);
+	pg_atomic_write_u64(&entry->positions[lane->index], (uint64) Max(seq, 0));
 }
 
 /* The round is over, after so many events. */

@@ -20,6 +20,9 @@ extern EeRound ee_flow_deliver(EeDelivery *delivery, const EeUnit *unit,
 extern EeRound ee_flow_retry(EeDelivery *delivery, const EeUnit *unit,
 							 int max);
 
+/* The delivery's cursor has moved, or was read. */
+extern void ee_flow_note_position(const EeDelivery *delivery);
+
 static inline bool
 ee_flow_is_held(const EeDelivery *delivery, TimestampTz now)
 {

@@ -25,6 +25,12 @@ int			ee_config_store_partitions_ahead = 3;
 int			ee_config_store_deduplication_window = 7 * 24 * 60 * 60;
 int			ee_config_store_gin_indexes = EE_GIN_SEALED;
 int			ee_config_store_hop_limit = 32;
+double		ee_config_store_publish_rate_limit = 0;
+double		ee_config_store_publish_rate_burst = 0;
+int			ee_config_store_publish_rate_action = EE_RATE_REFUSE;
+int			ee_config_store_max_queue_depth = 0;
+int			ee_config_store_high_watermark = 0;
+int			ee_config_store_backpressure = EE_BACKPRESSURE_OFF;
 bool		ee_config_delivery_enabled = true;
 int			ee_config_delivery_poll_interval = 5000;
 int			ee_config_delivery_batch_time = 200;
@@ -50,9 +56,23 @@ static const struct config_enum_entry gin_indexes[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry rate_actions[] = {
+	{"refuse", EE_RATE_REFUSE, false},
+	{"delay", EE_RATE_DELAY, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry backpressures[] = {
+	{"off", EE_BACKPRESSURE_OFF, false},
+	{"delay", EE_BACKPRESSURE_DELAY, false},
+	{"refuse", EE_BACKPRESSURE_REFUSE, false},
+	{NULL, 0, false}
+};
+
 static void define_registry(void);
 static void define_validation(void);
 static void define_store(void);
+static void define_admission(void);
 static void define_delivery(void);
 static void define_operations(void);
 static void define_worker(void);
@@ -63,6 +83,7 @@ ee_config_init(void)
 	define_registry();
 	define_validation();
 	define_store();
+	define_admission();
 	define_delivery();
 	define_operations();
 	define_worker();
@@ -154,6 +175,47 @@ define_store(void)
 							&ee_config_store_hop_limit,
 							32, 1, 10000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_admission(void)
+{
+	DefineCustomRealVariable("event_engine.store_publish_rate_limit",
+							 "Events a second that a role may publish; 0: any number.",
+							 "Counted over all sessions that the role has logged in to.",
+							 &ee_config_store_publish_rate_limit,
+							 0, 0, 1000000,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("event_engine.store_publish_rate_burst",
+							 "Events that a role may publish at once; 0: those of 100 ms.",
+							 NULL,
+							 &ee_config_store_publish_rate_burst,
+							 0, 0, 1000000,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("event_engine.store_publish_rate_action",
+							 "What becomes of events above the rate of their publisher.",
+							 NULL,
+							 &ee_config_store_publish_rate_action,
+							 EE_RATE_REFUSE, rate_actions,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.store_max_queue_depth",
+							"Events that may wait for the slowest subscription; 0: any number.",
+							NULL,
+							&ee_config_store_max_queue_depth,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.store_high_watermark",
+							"Events waiting above which the queue counts as long; 0: 80 % of the limit.",
+							NULL,
+							&ee_config_store_high_watermark,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("event_engine.store_backpressure",
+							 "What publishers meet when the queue is long or full.",
+							 "Critical events are exempt, and what handlers publish.",
+							 &ee_config_store_backpressure,
+							 EE_BACKPRESSURE_OFF, backpressures,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 static void

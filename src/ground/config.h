@@ -24,6 +24,12 @@ extern int	ee_config_store_partitions_ahead;
 extern int	ee_config_store_deduplication_window;	/* seconds */
 extern int	ee_config_store_gin_indexes;	/* enum EeGinIndexes */
 extern int	ee_config_store_hop_limit;
+extern double ee_config_store_publish_rate_limit;	/* events a second; 0: any */
+extern double ee_config_store_publish_rate_burst;	/* 0: of 100 ms */
+extern int	ee_config_store_publish_rate_action;	/* enum EeRateAction */
+extern int	ee_config_store_max_queue_depth;	/* 0: none */
+extern int	ee_config_store_high_watermark; /* 0: 80 % of that */
+extern int	ee_config_store_backpressure;	/* enum EeBackpressure */
 
 /* delivery */
 extern bool ee_config_delivery_enabled;
@@ -55,6 +61,28 @@ typedef enum EeGinIndexes
 	EE_GIN_IMMEDIATE			/* from its first row on */
 } EeGinIndexes;
 
+typedef enum EeRateAction
+{
+	EE_RATE_REFUSE,
+	EE_RATE_DELAY
+} EeRateAction;
+
+/* what publishers meet when the queue gets too long */
+typedef enum EeBackpressure
+{
+	EE_BACKPRESSURE_OFF,
+	EE_BACKPRESSURE_DELAY,
+	EE_BACKPRESSURE_REFUSE
+} EeBackpressure;
+
 extern void ee_config_init(void);
+
+/* The depth above which the queue is long; 0: none. */
+static inline int
+ee_config_high_watermark(void)
+{
+	return ee_config_store_high_watermark > 0 ? ee_config_store_high_watermark :
+		(int) (ee_config_store_max_queue_depth * 0.8);
+}
 
 #endif							/* EE_CONFIG_H */

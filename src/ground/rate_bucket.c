@@ -57,7 +57,8 @@ ee_rate_bucket_take(EeRateBucket *bucket, const EeRateLimit *limit, int max)
 
 	for (;;)
 	{
-		int64		full_at = Max((int64) seen, now);
+		/* it may be empty, and not more: the rate was a lower one before */
+		int64		full_at = Min(Max((int64) seen, now), now + depth(limit));
 		double		there = (now + depth(limit) - full_at) *
 			limit->rate / NANOSECONDS;
 		/* a token that lacks a nanosecond is there */

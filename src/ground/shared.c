@@ -28,6 +28,7 @@
 #include "ground/debug_point.h"
 #include "ground/shared_counter.h"
 #include "ground/shared_internal.h"
+#include "ground/shared_publisher.h"
 #include "ground/shared_subscription.h"
 
 EeShared   *ee_shared = NULL;
@@ -83,6 +84,7 @@ request_shmem(void)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(shmem_size());
 	RequestAddinShmemSpace(ee_shared_subscription_size());
+	RequestAddinShmemSpace(ee_shared_publisher_size());
 	RequestAddinShmemSpace(ee_shared_counter_size());
 	RequestNamedLWLockTranche("event_engine", EE_N_LOCKS);
 }
@@ -92,6 +94,7 @@ startup_shmem(void)
 {
 	LWLockPadded *locks;
 	void	   *subscriptions;
+	void	   *publishers;
 	bool		found;
 
 	if (prev_shmem_startup_hook)
@@ -116,6 +119,8 @@ startup_shmem(void)
 			pg_atomic_init_u32(&db->changed, 0);
 			pg_atomic_init_u32(&db->dirty, 0);
 			pg_atomic_init_u32(&db->failures, 0);
+			pg_atomic_init_u32(&db->pressure, 0);
+			pg_atomic_init_u64(&db->queue_depth, 0);
 			pg_atomic_init_u32(&db->prepared_changed, 0);
 			for (int w = 0; w < EE_PATTERN_WORDS; w++)
 			{
@@ -148,6 +153,9 @@ startup_shmem(void)
 									ee_shared_subscription_size(), &found);
 	ee_shared_subscription_startup(subscriptions, found,
 								   &locks[EE_LOCK_SUBSCRIPTIONS].lock);
+	publishers = ShmemInitStruct("event_engine publishers",
+								 ee_shared_publisher_size(), &found);
+	ee_shared_publisher_startup(publishers, found);
 	ee_shared_counter_startup(&locks[EE_LOCK_COUNTERS].lock);
 	LWLockRelease(AddinShmemInitLock);
 }

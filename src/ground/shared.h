@@ -65,6 +65,8 @@ typedef struct EeDatabaseSlot
 	pg_atomic_uint32 changed;	/* configuration changed: router to look */
 	pg_atomic_uint32 dirty;		/* something was published */
 	pg_atomic_uint32 failures;	/* executors that ended with an error */
+	pg_atomic_uint32 pressure;	/* shared_publisher.h; by the router */
+	pg_atomic_uint64 queue_depth;	/* by the router */
 	EeSharedPatternSet asleep;	/* wanted by roles without an executor */
 	EeSharedPatternSet news;	/* of those, published */
 	EeSharedPatternSet prepared;	/* by prepared transactions, ever */

@@ -77,6 +77,8 @@ ee_shared_claim_database(Oid dbid)
 		pg_atomic_write_u32(&db->procno, EE_NO_PROC);
 		pg_atomic_write_u32(&db->changed, 0);
 		pg_atomic_write_u32(&db->dirty, 1);
+		pg_atomic_write_u32(&db->pressure, 0);
+		pg_atomic_write_u64(&db->queue_depth, 0);
 		ee_shared_clear_patterns(&db->asleep);
 		ee_shared_clear_patterns(&db->news);
 		ee_shared_clear_patterns(&db->prepared);
@@ -266,6 +268,9 @@ detach_router(int code, Datum arg)
 		ee_shared_own_database->pid = 0;
 		pg_atomic_write_u32(&ee_shared_own_database->procno, EE_NO_PROC);
 		ee_shared_clear_patterns(&ee_shared_own_database->asleep);
+		/* nobody would ever take it back */
+		pg_atomic_write_u32(&ee_shared_own_database->pressure, 0);
+		pg_atomic_write_u64(&ee_shared_own_database->queue_depth, 0);
 		/* somebody may have created the extension while we were leaving */
 		ee_shared_own_database->failed = code != 0;
 		if (!ee_shared_own_database->requested && !ee_shared_own_database->failed)

@@ -140,6 +140,8 @@ init_entry(EeSharedSubscription *entry)
 	ee_rate_bucket_init(&entry->rate);
 	pg_atomic_init_u32(&entry->in_flight, 0);
 	ee_breaker_init(&entry->breaker);
+	for (int i = 0; i < EE_SHARED_POSITIONS; i++)
+		pg_atomic_init_u64(&entry->positions[i], 0);
 	pg_atomic_init_u64(&entry->delivered, 0);
 	pg_atomic_init_u64(&entry->failed, 0);
 	ee_rate_init(&entry->delivered_rate);
@@ -158,6 +160,8 @@ reset_entry(EeSharedSubscription *entry, int32 number, const pg_uuid_t *id)
 	ee_rate_bucket_reset(&entry->rate);
 	pg_atomic_write_u32(&entry->in_flight, 0);
 	ee_breaker_reset(&entry->breaker);
+	for (int i = 0; i < EE_SHARED_POSITIONS; i++)
+		pg_atomic_write_u64(&entry->positions[i], 0);
 	pg_atomic_write_u64(&entry->delivered, 0);
 	pg_atomic_write_u64(&entry->failed, 0);
 	ee_rate_init(&entry->delivered_rate);

@@ -21,6 +21,9 @@
 #include "ground/breaker.h"
 #include "ground/rate_bucket.h"
 
+/* As many as a subscription may have lanes of a class. */
+#define EE_SHARED_POSITIONS	64
+
 /*
  * An entry.  The first part is written under the lock of the table; a process
  * that has looked the entry up reads its generation alone.  The atomics are
@@ -39,6 +42,12 @@ typedef struct EeSharedSubscription
 	pg_atomic_uint32 in_flight; /* events that handlers may be working on;
 								 * kept where there is a limit */
 	EeBreaker	breaker;		/* its own lock */
+
+	/*
+	 * How far the log has been read, as a seq, by each index of its lanes of
+	 * class normal; 0: not known.
+	 */
+	pg_atomic_uint64 positions[EE_SHARED_POSITIONS];
 
 	pg_atomic_uint64 delivered; /* events handled with success */
 	pg_atomic_uint64 failed;	/* attempts that were not */

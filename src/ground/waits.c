@@ -15,7 +15,9 @@ ee_waits_event(EeWait wait)
 		"EventEngineExecutor",
 		"EventEngineHold",
 		"EventEngineReceive",
-		"EventEngineTest"
+		"EventEngineTest",
+		"EventEnginePublish",
+		"EventEngineDrain"
 	};
 	static uint32 events[EE_N_WAITS];
 

@@ -19,6 +19,8 @@ typedef enum EeWait
 	EE_WAIT_HOLD,
 	EE_WAIT_AWAIT,
 	EE_WAIT_TEST,
+	EE_WAIT_PUBLISH,
+	EE_WAIT_DRAIN,
 	EE_N_WAITS
 } EeWait;
 

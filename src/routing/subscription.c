@@ -217,6 +217,7 @@ fill_limits(EeSubscription *subscription, Jsonb *options)
 	rate->rate = number_option(options, "rate_limit", 0);
 	rate->burst = number_option(options, "rate_burst",
 								ee_rate_bucket_burst(rate->rate));
+	subscription->backpressure = bool_option(options, "backpressure", true);
 	subscription->max_in_flight =
 		(int) number_option(options, "max_in_flight", 0);
 	if (subscription->kind != EE_SUBSCRIPTION_HANDLER)

@@ -56,6 +56,7 @@ typedef struct EeSubscription
 	bool		processing_log;
 	bool		immediate;		/* called by the publisher, not by workers */
 	EeRateLimit rate;			/* events a second; rate 0: any */
+	bool		backpressure;	/* publishers wait for it when it is behind */
 	int			max_in_flight;	/* events under way at once; 0: any */
 	EeBreakerLimit breaker;
 	bool		ordered;		/* events of a key wait for each other */

@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "store/admission.h"
 #include "store/append.h"
 #include "store/capture_table.h"
 #include "store/receive.h"
@@ -357,5 +358,6 @@ publish(const EeCaptureTable *table, EeCaptureOperation operation,
 
 	ee_receive_event(&event, &received, GetCurrentTimestamp(), &violations);
 	ee_receive_raise(violations, received.pattern);
+	ee_admission_ask(&event, 1);
 	ee_append_events(&event, 1);
 }

@@ -20,6 +20,7 @@
 #include "ground/extension.h"
 #include "ground/shared.h"
 #include "registry/registry_cache.h"
+#include "store/admission.h"
 #include "store/append.h"
 #include "store/event_keys.h"
 #include "store/metadata.h"
@@ -98,6 +99,7 @@ ee_sql_publish_event(PG_FUNCTION_ARGS)
 	ee_receive_event(&event, &received, GetCurrentTimestamp(), &violations);
 	if (violations != NIL)
 		ee_receive_raise(violations, text_to_cstring(pattern));
+	ee_admission_ask(&event, 1);
 	if (!ee_event_keys_claim(&event, &first))
 	{
 		pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
@@ -180,6 +182,7 @@ ee_sql_publish_events(PG_FUNCTION_ARGS)
 		n++;
 	}
 	ee_receive_raise(violations, NULL);
+	ee_admission_ask(events, n_events);
 	ee_append_events(events, n_events);
 	for (int i = 0; i < n; i++)
 	{
@@ -411,6 +414,7 @@ ee_sql_receive_row(PG_FUNCTION_ARGS)
 	pattern = DatumGetTextPP(EE_EVENT_VALUE(&row, EE_EVENT_PATTERN));
 	if (violations != NIL)
 		ee_receive_raise(violations, text_to_cstring(pattern));
+	ee_admission_ask(&row, 1);
 	if (!ee_event_keys_claim(&row, &first))
 		return PointerGetDatum(NULL);
 	if (!ee_partition_accepts(RelationGetRelid(rel), created_at))

@@ -28,6 +28,7 @@
 #include "ground/shared_counter.h"
 #include "ground/shared_subscription.h"
 #include "operations/maintenance.h"
+#include "operations/queue_depth.h"
 #include "registry/registry_cache.h"
 #include "routing/subscription.h"
 #include "store/milestone.h"
@@ -91,6 +92,8 @@ ee_router_main(Datum arg)
 	EeWorkerStart start;
 	TimestampTz polled_at;
 	TimestampTz milestone_at = 0;
+	TimestampTz looked_at = GetCurrentTimestamp();
+	long		look_interval = 0;
 	TimestampTz counted_at = GetCurrentTimestamp();
 	TimestampTz rotated_at = counted_at;
 
@@ -143,6 +146,13 @@ ee_router_main(Datum arg)
 			if (rotate)
 				rotated_at = now;
 		}
+		if (TimestampDifferenceExceeds(looked_at, now, look_interval))
+		{
+			look_interval = ee_queue_depth_look(&ee_worker_unit);
+			looked_at = now;
+		}
+		if (ee_queue_depth_wanted())
+			wait = Min(wait, look_interval);
 		if (next_due <= now)
 			poll_due();
 		if (next_due != DT_NOEND)
@@ -259,6 +269,7 @@ read_roles(void)
 	patterns = ee_registry_cache_patterns();
 	subscriptions = ee_subscription_load_all(InvalidOid);
 	keep_shared(subscriptions, as_of);
+	ee_queue_depth_read(subscriptions, patterns);
 	foreach(lc, subscriptions)
 	{
 		EeSubscription *subscription = lfirst(lc);
