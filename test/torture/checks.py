@@ -98,13 +98,13 @@ CROSS JOIN LATERAL (SELECT
 		+ (SELECT count(*) FROM event_engine.event_dead_letters l WHERE l.subscriber = s.subscriber
 			AND l.error_message = 'the attempt did not end: the worker or the server went down')
 		+ coalesce(t.failed, 0) AS failures) x
-WHERE (w.once AND s.delivered <> x.effects) OR s.delivered > x.effects OR s.dead <> x.letters
+WHERE (w.once AND w.kind <> 'immediate' AND s.delivered <> x.effects) OR s.delivered > x.effects OR s.dead <> x.letters
 	OR (w.kind = 'handler' AND s.failed <> x.failures) OR s.failed < s.dead"""),
     ('the processing log and the effects differ', """
 SELECT subscriber, id, sum(logged), sum(effects) FROM (
 	SELECT subscriber, id, 1 AS logged, 0 AS effects FROM event_engine.event_processing_log WHERE outcome = 'delivered'
-	UNION ALL SELECT subscriber, id, 0, 1 FROM torture.effect JOIN torture.wants w USING (subscriber)
-		WHERE w.kind = 'handler') l
+	UNION ALL SELECT subscriber, id, 0, 1 FROM torture.effect) l
+JOIN torture.wants w USING (subscriber) WHERE w.kind = 'handler'
 GROUP BY subscriber, id HAVING sum(logged) <> sum(effects)"""),
 ]
 

@@ -374,15 +374,15 @@ class Listener(Client):
 class Administrator(Client):
     """Does what operators do: pauses, changes, redrives, keeps house."""
 
-    PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare']
+    PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare', 'limited', 'at_once', 'breaking']
     expected = ('VE303', 'VE402', 'VE203', 'VE102')
     made = 0
 
     def act(self):
         what = self.random.choices(
-            ['pause', 'options', 'definition', 'register', 'maintenance', 'redrive', 'discard',
+            ['pause', 'options', 'limits', 'definition', 'register', 'maintenance', 'redrive', 'discard',
              'process', 'join', 'leave', 'match'],
-            [3, 3, 2, 1, 4, 2, 1, 6, 3, 3, 1])[0]
+            [3, 3, 2, 2, 1, 4, 2, 1, 6, 3, 3, 1])[0]
         getattr(self, what)()
         time.sleep(self.random.expovariate(1 / 0.3))
 
@@ -396,6 +396,12 @@ class Administrator(Client):
         who = self.random.choice(['all_one', 'all_array', 'flaky', 'flaky_array', 'chain', 'poisoned_array'])
         self.sql('SELECT event_engine.update_subscription(%s, options => %s)',
                  (who, json.dumps({'batch_size': self.random.choice([1, 3, 50, 1000, 5000])})))
+
+    def limits(self):
+        self.sql('SELECT event_engine.update_subscription(%s, options => %s)', self.random.choice([
+            ('limited', json.dumps({'rate_limit': self.random.choice([0, 100, 1000])})),
+            ('pull_mortal', json.dumps({'max_in_flight': self.random.choice([0, 5, 100])})),
+            ('breaking', json.dumps({'breaker_threshold': self.random.choice([0, 1, 5])}))]))
 
     def definition(self):
         self.sql("SELECT event_engine.update_event_definition(%s, description => %s)",
@@ -411,7 +417,7 @@ class Administrator(Client):
 
     def redrive(self):
         self.sql('SELECT event_engine.redrive_dead_letters(subscriber => %s, max_letters => %s)',
-                 (self.random.choice(['poisoned', 'poisoned_json', 'poisoned_array', 'sleepy', 'pull_mortal']),
+                 (self.random.choice(['poisoned', 'poisoned_json', 'poisoned_array', 'sleepy', 'breaking', 'pull_mortal']),
                   self.random.choice([1, 5, 20])))
 
     def discard(self):

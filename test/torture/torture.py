@@ -392,7 +392,8 @@ class Torture:
             if self.cluster is None or (number % LIFE == 1 and not options.steady):
                 self.new_server()
             known = len(self.violations)
-            self.round(Plan(self.seed, number, options.variant, options.calm, options.round_seconds))
+            self.round(Plan(self.seed, number, options.variant, options.calm, options.round_seconds,
+                            options.steady))
             if len(self.violations) > known:
                 self.keep_evidence(number)
                 if not options.go_on:
@@ -466,6 +467,9 @@ def main():
         options.calm, options.variant = True, 'plain'
     os.makedirs(os.path.join(options.place, 'journal'), exist_ok=True)
     torture = Torture(options)
+    # started in the background SIGINT is ignored, and a summary is wanted
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, signal.default_int_handler)
     failed = False
     try:
         torture.run()

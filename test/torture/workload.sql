@@ -109,15 +109,16 @@ BEGIN
 	PERFORM event_engine.subscribe(subscriber, patterns, 'torture.take_' || subscriber,
 		filter => CASE WHEN above >= 0 THEN '$.payload.amount > ' || above END,
 		options => '{"backoff_ms": 20, "backoff_factor": 1.5, "backoff_max_ms": 500, "processing_log": true}' || options);
-	INSERT INTO torture.wants VALUES (subscriber, matching, above, 'handler', once, fifo,
+	INSERT INTO torture.wants VALUES (subscriber, matching, above,
+		CASE WHEN (options -> 'immediate')::boolean THEN 'immediate' ELSE 'handler' END, once, fifo,
 		(options ->> 'max_attempts')::int, 0, NULL);
 END $$;
 
-CREATE FUNCTION torture.attend_by_pull(subscriber text, once bool, attempts int) RETURNS void
+CREATE FUNCTION torture.attend_by_pull(subscriber text, once bool, attempts int, options jsonb DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM event_engine.subscribe(subscriber, '{torture.#}',
-		options => jsonb_build_object('max_attempts', attempts, 'backoff_ms', 20, 'backoff_max_ms', 500));
+		options => jsonb_build_object('max_attempts', attempts, 'backoff_ms', 20, 'backoff_max_ms', 500) || options);
 	INSERT INTO torture.wants VALUES (subscriber, '.', -1, 'pull', once, false, attempts, 0, NULL);
 END $$;
 
@@ -149,6 +150,8 @@ SELECT torture.attend('all_array', 'event_engine.event[]', 'plain', '.', -1, tru
 SELECT torture.attend('rare', 'event_engine.event[]', 'plain', 'torture\.rare', -1, true, true, '{"max_attempts": 50}');
 SELECT torture.attend('filtered', 'event_engine.event', 'plain', '.', 90, true, true, '{"max_attempts": 50}');
 SELECT torture.attend('chain', 'event_engine.event', 'chain', 'torture\.a', -1, true, false, '{"max_attempts": 50}');
+SELECT torture.attend('at_once', 'event_engine.event', 'plain', 'torture\.a', 50, true, false, '{"max_attempts": 50, "immediate": true}');
+SELECT torture.attend('limited', 'event_engine.event', 'plain', 'torture\.c', -1, true, true, '{"max_attempts": 50, "rate_limit": 500, "rate_burst": 20}');
 SET ROLE clerk;
 SELECT torture.attend('flaky', 'event_engine.event', 'flaky', '.', -1, true, false, '{"max_attempts": 1000}');
 SELECT torture.attend('flaky_array', 'event_engine.event[]', 'flaky', 'torture\.b', -1, true, false, '{"max_attempts": 1000, "batch_size": 20}');
@@ -158,11 +161,12 @@ SET ROLE smith;
 SELECT torture.attend('poisoned', 'event_engine.event', 'poison', '.', -1, true, false, '{"max_attempts": 3}');
 SELECT torture.attend('poisoned_json', 'jsonb', 'poison', '.', 50, true, false, '{"max_attempts": 1}');
 SELECT torture.attend('poisoned_array', 'event_engine.event[]', 'poison', '.', -1, true, false, '{"max_attempts": 2, "batch_size": 100}');
+SELECT torture.attend('breaking', 'event_engine.event', 'poison', 'torture\.b', -1, true, false, '{"max_attempts": 3, "breaker_threshold": 2, "breaker_window_ms": 2000, "breaker_recovery_ms": 100}');
 SELECT torture.attend('sleepy', 'event_engine.event', 'sleepy', 'torture\.rare', -1, true, false, '{"max_attempts": 2, "timeout_ms": 200}');
 SET ROLE puller;
 SELECT torture.attend_by_pull('pull_exact', true, 1000);
 SELECT torture.attend_by_pull('pull_fenced', true, 1000);
-SELECT torture.attend_by_pull('pull_mortal', true, 3);
+SELECT torture.attend_by_pull('pull_mortal', true, 3, '{"max_in_flight": 60}');
 SELECT torture.attend_by_pull('pull_sloppy', false, 1000);
 RESET ROLE;
 SELECT event_engine.subscribe('bell', '{bell.ring}', channel => 'torture_bell');
