@@ -54,6 +54,7 @@ typedef struct EeDelivery
 	int64		forced;			/* wanted, whatever the filters say */
 	bool		matching;		/* it is being matched: an error is a filter's */
 	bool		guarded;		/* attempts are committed before they are made */
+	int			taken;			/* events taken from the log, guarded */
 	bool		behind;			/* there may be more to read */
 	TimestampTz next_due;		/* of its retries; DT_NOEND: none */
 	TimestampTz due_from;		/* none of them is due before; see retry.c */

@@ -81,6 +81,12 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 	TupleTableSlot *slot;
 	bool		taken = false;
 
+	/* its publishers call the handler themselves */
+	if (delivery->subscription->immediate)
+	{
+		delivery->behind = false;
+		return round;
+	}
 	unit->begin();
 	old = MemoryContextSwitchTo(CurTransactionContext);
 	if (ee_unit_enter(delivery, &round.outcome))
@@ -99,6 +105,7 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 		delivery->behind = !ee_batch_reached_end(batch);
 		if (taken)
 		{
+			delivery->taken++;
 			ee_cursor_store(delivery->subscription->number, delivery->lane.number,
 							batch->next);
 			round.outcome = EE_ROUND_DONE;
@@ -122,6 +129,17 @@ take(EeDelivery *delivery, Datum event, text *key)
 		ee_retry_now(delivery, event, delivery->examining);
 		ee_order_block(delivery, key);
 	}
+}
+
+/*
+ * What took the process down was in a batch that began at the cursor: beyond
+ * the length of a batch there is no reason to go on one at a time.
+ */
+bool
+ee_crash_guard_takes(const EeDelivery *delivery)
+{
+	return delivery->guarded &&
+		delivery->taken < delivery->subscription->batch_size;
 }
 
 bool

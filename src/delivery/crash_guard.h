@@ -6,7 +6,8 @@
  * be begun again for ever.  Each start of an executor is written down, and
  * the note taken back once it has been through all its subscriptions.  One
  * that finds the note of a predecessor which never got that far works
- * guarded: one event at a time, the attempt committed first, until it has.
+ * guarded: one event at a time, the attempt committed first, for the length of
+ * a batch of each subscription.
  */
 #ifndef EE_CRASH_GUARD_H
 #define EE_CRASH_GUARD_H
@@ -25,6 +26,9 @@ extern void ee_crash_guard_survived(Oid owner);
  * and move the cursor behind it.
  */
 extern EeRound ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit);
+
+/* Is that still to be done?  A batch's length of events is taken so. */
+extern bool ee_crash_guard_takes(const EeDelivery *delivery);
 
 /*
  * Count the attempt that comes next in a unit of its own.  False: nothing is

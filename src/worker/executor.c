@@ -499,7 +499,7 @@ run_one(EeDelivery *delivery)
 	{
 		pgstat_report_activity(STATE_RUNNING,
 							   delivery->subscription->subscriber);
-		round = delivery->guarded ?
+		round = ee_crash_guard_takes(delivery) ?
 			ee_crash_guard_take(delivery, &executor_unit) :
 			ee_flow_deliver(delivery, &executor_unit, INT_MAX);
 		count_round(&round);
