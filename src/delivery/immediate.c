@@ -37,6 +37,7 @@
 #include "ground/identity.h"
 #include "ground/invalidate.h"
 #include "ground/plan.h"
+#include "ground/shared.h"
 #include "routing/routing_cache.h"
 #include "store/append.h"
 
@@ -230,6 +231,8 @@ leave_to_workers(const EeSubscription *subscription, EeEvent *event,
 	ee_retry_delay(delivery, ee_envelope_form(event),
 				   DatumGetInt64(EE_EVENT_VALUE(event, EE_EVENT_SEQ)), due);
 	MemoryContextDelete(delivery->context);
+	/* nobody else looks into the deliveries of others */
+	ee_shared_note_changed();
 }
 
 static void

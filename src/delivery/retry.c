@@ -333,6 +333,7 @@ void
 ee_retry_forget(EeDelivery *delivery)
 {
 	delivery->due_from = DT_NOBEGIN;
+	delivery->next_due = DT_NOBEGIN;
 }
 
 /* DUE_COLUMNS */
