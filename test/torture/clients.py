@@ -71,7 +71,7 @@ class Client:
             host, port = f.read().split()
         self.connection = psycopg2.connect(host=host, port=port, user=self.user, dbname='torture',
                                            connect_timeout=10, application_name='torture',
-                                           options='-c statement_timeout=60s')
+                                           options='-c statement_timeout=5min')
         self.connection.autocommit = True
         self.connected()
 

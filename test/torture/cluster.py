@@ -153,7 +153,7 @@ class Cluster:
 
     def query(self, sql, parameters=None, database=DATABASE):
         """Rows; tried again while the server is not there."""
-        end = time.time() + 90
+        end = time.time() + 600
         while True:
             try:
                 connection = self.connect(database=database)

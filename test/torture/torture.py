@@ -28,7 +28,7 @@ from memory import Memory
 from plan import LIFE, POINTS, VARIANTS, Plan
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DRAIN_SECONDS = 180
+DRAIN_SECONDS = 600
 
 
 class Torture:
@@ -278,7 +278,7 @@ class Torture:
         self.flag('stop')
         self.flag('stop-pulling')
         self.cluster.wait_ready()
-        self.join_clients((clients.Publisher, clients.Administrator), 90)
+        self.join_clients((clients.Publisher, clients.Administrator), 400)
         self.resolve_prepared(plan)
         self.resume_all()
         self.after_publishers(plan)
@@ -288,7 +288,7 @@ class Torture:
         if good:
             self.redrive(plan)
         self.flag('stop-all')
-        self.join_clients((clients.Puller, clients.Listener), 60)
+        self.join_clients((clients.Puller, clients.Listener), 400)
         if held is not None:
             held.close()
         if not self.options.steady:
@@ -327,7 +327,7 @@ class Torture:
         heard = os.path.join(self.place, 'heard')
         if os.path.exists(heard):
             os.remove(heard)
-        end = time.time() + 30
+        end = time.time() + 200
         while not os.path.exists(heard):
             self.cluster.query("SELECT event_engine.publish_event('bell.ring', '{}')")
             if time.time() > end:
@@ -367,9 +367,9 @@ class Torture:
         self.wait("SELECT w.kind, w.role, w.pid, w.state FROM event_engine.stat_workers w"
                   " WHERE w.kind = 'executor' OR w.pid IS NULL"
                   " OR w.pid NOT IN (SELECT pid FROM pg_stat_activity)",
-                  lambda rows: not rows, 40, 'idle executors end and leave no slot behind')
+                  lambda rows: not rows, 200, 'idle executors end and leave no slot behind')
         self.wait("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'event_engine %'",
-                  lambda rows: rows[0][0] == 2, 20, 'a launcher and a router are there')
+                  lambda rows: rows[0][0] == 2, 200, 'a launcher and a router are there')
 
     def wait(self, sql, good, seconds, what):
         end = time.time() + seconds
