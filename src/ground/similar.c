@@ -32,15 +32,22 @@ ee_similar_begin(EeSimilar *similar, const char *name, uint32 len)
 static int
 decode(pg_wchar *out, const char *name, uint32 len)
 {
-	int			max_bytes = pg_database_encoding_max_length();
 	int			n;
 	int			i;
 
-	if (len > EE_SIMILAR_CHARS &&
-		(len > EE_SIMILAR_CHARS * max_bytes ||
-		 pg_mbstrlen_with_len(name, len) > EE_SIMILAR_CHARS))
-		return -1;
-	n = pg_mb2wchar_with_len(name, out, len);
+	for (n = 0; n < len && n < EE_SIMILAR_CHARS; n++)
+	{
+		if (IS_HIGHBIT_SET(name[n]))
+			break;
+		out[n] = name[n];
+	}
+	if (n < len)
+	{
+		if (len > EE_SIMILAR_CHARS * pg_database_encoding_max_length() ||
+			pg_mbstrlen_with_len(name, len) > EE_SIMILAR_CHARS)
+			return -1;
+		n = pg_mb2wchar_with_len(name, out, len);
+	}
 	for (i = 0; i < n; i++)
 	{
 		if (out[i] >= 'A' && out[i] <= 'Z')

@@ -10,9 +10,8 @@
 #include "validation/schema_problem.h"
 #include "validation/schema_report.h"
 
-static Size step_length(const EePath *step);
-static bool has_special(const char *key, uint32 len);
-static char *put_step(char *end, const EePath *step);
+static Size step_length(const EePath *step, uint32 *escapes);
+static char *put_step(char *end, const EePath *step, bool escape);
 
 /* A step below parent, in CurrentMemoryContext; key is not copied. */
 const EePath *
@@ -44,53 +43,45 @@ char *
 ee_schema_path_text(const EePath *path)
 {
 	const EePath *step;
+	uint32		escapes = 0;
 	Size		len = 0;
 	char	   *result;
 	char	   *at;
 
 	for (step = path; step != NULL; step = step->parent)
-		len += 1 + step_length(step);
-	result = palloc(len + 1);
-	at = result + len;
+		len += 1 + step_length(step, &escapes);
+	result = palloc(len + escapes + 1);
+	at = result + len + escapes;
 	*at = '\0';
 	for (step = path; step != NULL; step = step->parent)
 	{
-		at = put_step(at, step);
+		at = put_step(at, step, escapes > 0);
 		*--at = '/';
 	}
 	return result;
 }
 
+/* Bytes of a step, without those that escape others. */
 static Size
-step_length(const EePath *step)
+step_length(const EePath *step, uint32 *escapes)
 {
-	Size		len = step->len;
+	Size		len = 1;
 	uint32		i;
 
-	if (step->key == NULL)
-	{
-		for (len = 1, i = step->index; i >= 10; i /= 10)
-			len++;
-		return len;
-	}
-	if (has_special(step->key, step->len))
+	if (step->key != NULL)
 	{
 		for (i = 0; i < step->len; i++)
-			len += step->key[i] == '~' || step->key[i] == '/';
+			*escapes += step->key[i] == '~' || step->key[i] == '/';
+		return step->len;
 	}
+	for (i = step->index; i >= 10; i /= 10)
+		len++;
 	return len;
-}
-
-/* Is there anything that a JSON pointer must escape? */
-static bool
-has_special(const char *key, uint32 len)
-{
-	return memchr(key, '/', len) != NULL || memchr(key, '~', len) != NULL;
 }
 
 /* Puts a step before end, last character first; where it begins. */
 static char *
-put_step(char *end, const EePath *step)
+put_step(char *end, const EePath *step, bool escape)
 {
 	uint32		i = step->index;
 
@@ -101,7 +92,7 @@ put_step(char *end, const EePath *step)
 		while ((i /= 10) > 0);
 		return end;
 	}
-	if (!has_special(step->key, step->len))
+	if (!escape)
 		return memcpy(end - step->len, step->key, step->len);
 	for (i = step->len; i > 0; i--)
 	{

@@ -19,9 +19,10 @@ static void report_item_refused(EeReport *r, const EeHere *here,
 static void report_unique(EeReport *r, const EeHere *here);
 static void report_contains(EeReport *r, const EeArrayRules *rules,
 							const EeHere *here, EeTrack *track);
-static bool has_required(const EeObjectRules *rules, EeValue object);
+static void report_required(EeReport *r, const EeObjectRules *rules,
+							const EeHere *here);
 static void report_missing(EeReport *r, const EeObjectRules *rules,
-						   const EeHere *here);
+						   const EeHere *here, const EeProperty *property);
 static bool report_property(EeReport *r, const EeNode *node,
 							const EeHere *here, EeName key, EeValue value,
 							const EeProperty *property);
@@ -197,8 +198,8 @@ ee_schema_report_object(EeReport *r, const EeNode *node, const EeHere *here,
 	if (n > rules->max_properties)
 		report_count(r, here, "maxProperties", "at most ",
 					 rules->max_properties, n, " property", " properties");
-	if (rules->nrequired > 0 && !has_required(rules, here->v))
-		report_missing(r, rules, here);
+	if (rules->nrequired > 0)
+		report_required(r, rules, here);
 	ee_walk_object(&walk, here->v);
 	for (i = 0; i < n && !ee_schema_report_full(r); i++)
 	{
@@ -221,72 +222,53 @@ ee_schema_report_object(EeReport *r, const EeNode *node, const EeHere *here,
 		report_dependencies(r, rules, here, track);
 }
 
-/* Is every required property there? */
-static bool
-has_required(const EeObjectRules *rules, EeValue object)
+/* required  [Validation 2020-12, 6.5.3]: again one pass over both. */
+static void
+report_required(EeReport *r, const EeObjectRules *rules, const EeHere *here)
 {
 	const EeProperty *property = rules->properties;
 	const EeProperty *end = property + rules->nproperties;
+	uint32		left = EE_VALUE_COUNT(here->v); /* keys, with the current */
+	EeName		key = {NULL, 0};
 	EeWalk		walk;
-	uint32		n;
 
-	ee_walk_object(&walk, object);
-	for (n = EE_VALUE_COUNT(object); n > 0; n--)
-	{
-		uint32		len;
-		const char *key = ee_walk_key(&walk, &len);
-
-		for (; property < end; property++)
-		{
-			int			cmp = ee_name_compare(property->name, property->len,
-											  key, len);
-
-			if (cmp > 0)
-				break;
-			if (cmp < 0 && property->required)
-				return false;
-			if (cmp == 0)
-			{
-				property++;
-				break;
-			}
-		}
-	}
+	ee_walk_object(&walk, here->v);
+	if (left > 0)
+		key.data = ee_walk_key(&walk, &key.len);
 	for (; property < end; property++)
 	{
-		if (property->required)
-			return false;
+		int			cmp = -1;
+
+		while (left > 0 &&
+			   (cmp = ee_name_compare(property->name, property->len,
+									  key.data, key.len)) > 0)
+		{
+			if (--left > 0)
+				key.data = ee_walk_key(&walk, &key.len);
+		}
+		if (property->required && (left == 0 || cmp != 0))
+			report_missing(r, rules, here, property);
 	}
-	return true;
 }
 
-/* required  [Validation 2020-12, 6.5.3] */
 static void
-report_missing(EeReport *r, const EeObjectRules *rules, const EeHere *here)
+report_missing(EeReport *r, const EeObjectRules *rules, const EeHere *here,
+			   const EeProperty *property)
 {
-	uint32		i;
+	EeName		name = {property->name, property->len};
+	EeViolation *violation = ee_schema_violation_add(r, here, "required");
+	const char *present = "";
 
-	for (i = 0; i < rules->nproperties; i++)
-	{
-		const EeProperty *property = &rules->properties[i];
-		EeName		name = {property->name, property->len};
-		EeViolation *violation;
-
-		if (!property->required ||
-			ee_value_get(here->v, name.data, name.len, NULL) ||
-			(violation = ee_schema_violation_add(r, here, "required")) == NULL)
-			continue;
-		violation->expected = ee_schema_violation_quote(name.data, name.len);
-		/* where no other property is allowed, that is what will be said */
-		violation->message =
-			ee_schema_violation_words("property ", violation->expected,
-									  " is required",
-									  rules->additional.fast == EE_NODE_FALSE ?
-									  "" :
-									  ee_schema_suggest_present(r, rules,
-																here->v, name),
-									  NULL);
-	}
+	if (violation == NULL)
+		return;
+	/* where no other property is allowed, that is what will be said */
+	if (rules->additional.fast != EE_NODE_FALSE)
+		present = ee_schema_suggest_present(r, rules, here->v, name);
+	violation->expected = ee_schema_violation_quote(name.data, name.len);
+	violation->message = ee_schema_violation_words("property ",
+												   violation->expected,
+												   " is required", present,
+												   NULL);
 }
 
 /*
