@@ -11,7 +11,6 @@
 #include "ground/errors.h"
 #include "registry/event_rule.h"
 #include "registry/registry_cache.h"
-#include "validation/schema_eval.h"
 #include "validation/schema_report.h"
 #include "validation/schema_rows.h"
 
@@ -39,8 +38,7 @@ ee_sql_validate_event(PG_FUNCTION_ARGS)
 										  VARSIZE_ANY_EXHDR(pattern),
 										  PG_ARGISNULL(2) ? NULL :
 										  text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	if (definition->schema != NULL &&
-		!ee_schema_eval(definition->schema, payload))
+	if (definition->schema != NULL)
 		violations = ee_schema_report(definition->schema, payload,
 									  MAX_VIOLATIONS);
 	ee_event_rule_check_payload(definition->rules, definition->pattern_text,

@@ -62,7 +62,7 @@ report(EeReport *r, Jsonb *instance)
 {
 	EeHere		here = {ee_value_root(instance), NULL, NULL};
 
-	r->asked = PG_UINT32_MAX;
+	r->asked = here.v.len;		/* a report is asked for what is invalid */
 	ee_schema_report_node(r, r->program->root.node, &here, NULL);
 	return r->violations;
 }

@@ -33,7 +33,7 @@ typedef struct EeReport
 	int			count;			/* of them, in a tree at all depths */
 	int			max;
 	int			visits;			/* of nodes, so far */
-	uint32		asked;			/* size of the container known to be invalid */
+	uint32		asked;			/* size of the container asked of last */
 	int			suggestions;	/* of similar names, so far */
 	bool		tree;			/* violations of a schema belong together */
 	EeWeighing *weighing;		/* or NULL: violations are made */
