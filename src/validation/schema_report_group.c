@@ -151,7 +151,7 @@ report_none(EeReport *r, const EeGroup *group, const EeHere *here)
 	bool		one = group->kind == EE_GROUP_ONE_OF;
 	EeViolation *violation = ee_schema_violation_add(r, here, group->keyword);
 	List	   *outer = r->violations;
-	EeWeighing	closest;
+	EeWeighing	closest = {NULL};
 	int			best = -1;
 
 	if (r->visits < MAX_VISITS &&
@@ -184,8 +184,9 @@ report_none(EeReport *r, const EeGroup *group, const EeHere *here)
 }
 
 /*
- * The branch whose failure says most, and how far it is; of those equally far
- * the first.  -1: no more can be looked at.
+ * The branch whose failure says most, and, where the choice itself is being
+ * weighed, how far it is; of those equally far the first.  -1: no more can be
+ * looked at.
  */
 static int
 closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
@@ -197,14 +198,29 @@ closest_branch(EeReport *r, const EeGroup *group, const EeHere *here,
 	EeWeighing	weighing;
 	int			best = -1;
 	int		   *least = palloc(group->nedges * sizeof(int));
-	int			floor = INT_MAX;
+	int			floor = FARTHEST;	/* of all, and */
+	int			second = FARTHEST;	/* of all but one */
 	int			turn;
 
 	for (turn = 0; turn < group->nedges; turn++)
 	{
 		least[turn] = least_distance(r, &group->edges[turn], here->v);
-		floor = Min(floor, least[turn]);
+		if (least[turn] < floor)
+		{
+			second = floor;
+			floor = least[turn];
+			best = turn;
+		}
+		else
+			second = Min(second, least[turn]);
 	}
+	/* where a constant tells them apart, and nobody asks how far it is */
+	if (outer == NULL && second - floor >= WRONG_CONSTANT)
+	{
+		pfree(least);
+		return best;
+	}
+	best = -1;
 	r->weighing = &weighing;
 	r->max = BRANCH_LIMIT;
 	for (turn = 0; turn < 2 * group->nedges; turn++)
