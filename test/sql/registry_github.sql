@@ -36,6 +36,12 @@ WHERE NOT valid AND NOT EXISTS (
 	SELECT FROM event_engine.validate_event('github.' || name, payload)
 	WHERE instance_path IS NOT NULL AND message <> '');
 
+-- A session keeps all of them, and the document, in less than 5 MB.
+\c
+SELECT count(DISTINCT d.pattern) FROM event_engine.event_definitions d, event_engine.validate_event(d.pattern, '{}')
+WHERE d.pattern LIKE 'github.%';
+SELECT sum(total_bytes) < 5 * 1024 * 1024 AS "less than 5 MB" FROM pg_backend_memory_contexts WHERE name LIKE 'event_engine%';
+
 -- The valid ones can be examples.
 SELECT count(event_engine.update_event_definition('github.' || name, examples => examples))
 FROM (SELECT name, jsonb_agg(payload ORDER BY number) AS examples

@@ -1,6 +1,6 @@
 """Nanoseconds per payload of validation, beside what it is compared with.
 
-usage: run.py [--rounds N] [--ajv FOLDER]   the database by PGHOST and PGDATABASE
+usage: run.py [--rounds N] [--ajv FOLDER] [--peers FILE]   the database by PGHOST and PGDATABASE
 
 The rows are measured by turns, the median counts; CPU time of the backend where
 the system tells it.  A row whose verdicts are not the expected ones ends the
@@ -16,6 +16,7 @@ import tempfile
 
 import psycopg2
 
+import definitions
 import reports
 from payloads import payloads
 
@@ -144,7 +145,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--ajv')
+    parser.add_argument('--peers', help='JSON: [[name, expression, kinds], ...], see docs/validation.md')
     args = parser.parse_args()
+    if args.peers:
+        with open(args.peers, encoding='utf-8') as file:
+            ROWS.extend((name, expression, '2020-12', 'all', [k for k in kinds if k in KINDS], 'valid')
+                        for name, expression, kinds in json.load(file))
     connection = psycopg2.connect('')
     connection.autocommit = True
     cursor = connection.cursor()
@@ -159,6 +165,7 @@ def main():
     for name, of in figures.items():
         print('| %s | %s |' % (name, ' | '.join('{:,.0f}'.format(of[k]) if k in of else '' for k in KINDS)))
 
+    definitions.report(*definitions.measure(cursor, DATA))
     reports.report(reports.measure(cursor, {kind: kinds[kind][0] for kind in reports.KINDS}, args.rounds))
 
 
