@@ -210,9 +210,11 @@ COMMENT ON TABLE event_engine.executor_starts IS
  *	event_type		its pattern
  *	payload			its payload; envelope holds all the rest
  *	seq				its position in the log
- *	retry_count		attempts made
+ *	retry_count		attempts made since it was put back, or ever
+ *	previous_id		the letter that was redriven when this was made of the same
+ *					event: its error and attempts came before these
  *	error_message	of the last attempt; error_details: SQLSTATE, detail,
- *					hint, context
+ *					hint, context, attempt, durationMs
  *	original_created_at	arrival of the event
  *	status			dead | redriven | discarded
  */
@@ -231,12 +233,15 @@ CREATE TABLE event_engine.event_dead_letters (
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	status text NOT NULL DEFAULT 'dead'
 		CHECK (status IN ('dead', 'redriven', 'discarded')),
-	status_changed_at timestamptz
+	status_changed_at timestamptz,
+	previous_id uuid
 );
 COMMENT ON TABLE event_engine.event_dead_letters IS
 	'Deliveries given up, whole: an operator redrives or discards them.';
 CREATE INDEX event_dead_letters_subscriber_idx
 	ON event_engine.event_dead_letters (subscriber, created_at);
+CREATE INDEX event_dead_letters_seq_idx
+	ON event_engine.event_dead_letters (subscriber, seq);
 
 /*
  * event_processing_log: one row per finished delivery, only for subscriptions

@@ -41,19 +41,21 @@ COMMENT ON FUNCTION event_engine.dead_letter_event(event_engine.event_dead_lette
  * when a subscriber is named whose letters are not the caller's.
  */
 CREATE FUNCTION event_engine.own_dead_letters(caller oid, ids uuid[],
-		subscriber text, event_type text, max_letters integer)
+		subscriber text, event_type text, max_letters integer, filter text)
 	RETURNS SETOF event_engine.event_dead_letters
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	is_superuser CONSTANT boolean := (SELECT r.rolsuper FROM pg_roles AS r
 		WHERE r.oid = caller);
+	condition CONSTANT jsonpath := filter::jsonpath;
 	holder regrole;
 BEGIN
-	IF ids IS NULL AND subscriber IS NULL AND event_type IS NULL THEN
+	IF ids IS NULL AND subscriber IS NULL AND event_type IS NULL
+		AND filter IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = '22023',
 			MESSAGE = 'no dead letters are named',
-			HINT = 'Give ids, subscriber or event_type.';
+			HINT = 'Give ids, subscriber, event_type or filter.';
 	END IF;
 	IF max_letters < 0 THEN
 		RAISE EXCEPTION USING ERRCODE = '22023',
@@ -82,6 +84,10 @@ BEGIN
 				OR l.subscriber = own_dead_letters.subscriber)
 			AND (own_dead_letters.event_type IS NULL
 				OR l.event_type = own_dead_letters.event_type)
+			AND (condition IS NULL OR jsonb_path_match(l.envelope
+				|| jsonb_build_object('error', jsonb_build_object('message',
+					l.error_message) || COALESCE(l.error_details, '{}')),
+				condition, '{}', true))
 			AND (is_superuser OR EXISTS (
 				SELECT FROM event_engine.subscriptions AS s
 				WHERE s.subscriber = l.subscriber
@@ -90,7 +96,7 @@ BEGIN
 		FOR UPDATE OF l;
 END
 $$;
-COMMENT ON FUNCTION event_engine.own_dead_letters(oid, uuid[], text, text, integer) IS
+COMMENT ON FUNCTION event_engine.own_dead_letters(oid, uuid[], text, text, integer, text) IS
 	'Internal: locks the dead letters meant that the caller may touch.';
 
 /*
@@ -98,17 +104,24 @@ COMMENT ON FUNCTION event_engine.own_dead_letters(oid, uuid[], text, text, integ
  * is done with all the same.
  */
 CREATE FUNCTION event_engine.redrive_dead_letters_as(caller oid, ids uuid[],
-		subscriber text, event_type text, max_letters integer)
+		subscriber text, event_type text, max_letters integer, filter text,
+		rate integer)
 	RETURNS integer
 	LANGUAGE plpgsql SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	at CONSTANT timestamptz := clock_timestamp();
 	n integer;
 	redriven text[];
 BEGIN
+	IF (rate < 1) IS NOT FALSE THEN
+		RAISE EXCEPTION USING ERRCODE = '22023',
+			MESSAGE = 'rate must be at least 1',
+			DETAIL = 'It is the number of letters that are due each second.';
+	END IF;
 	WITH letter AS MATERIALIZED (
 		SELECT l.* FROM event_engine.own_dead_letters(caller, ids, subscriber,
-			event_type, max_letters) AS l
+			event_type, max_letters, filter) AS l
 	), held AS MATERIALIZED (
 		-- whoever unsubscribes waits, and removes what is put back here
 		SELECT s.number, s.subscriber,
@@ -117,19 +130,36 @@ BEGIN
 			WHERE s.kind <> 'notify'
 				AND s.subscriber IN (SELECT l.subscriber FROM letter AS l)
 			ORDER BY s.number FOR KEY SHARE
-	), put_back AS (
-		INSERT INTO event_engine.deliveries AS d (subscription_number, seq, id,
-				status, attempts, next_attempt_at, event, last_error,
-				error_details, partition_key)
-			SELECT DISTINCT ON (h.number, l.seq) h.number, l.seq,
-				(e.event).id, 'retry', 0, clock_timestamp(), e.event,
-				l.error_message, l.error_details,
-				CASE WHEN h.ordered THEN (e.event).partition_key END
+	), due AS (
+		-- one letter of an event is enough; the first ones go first
+		SELECT x.number, x.event, x.error_message, x.error_details, x.key,
+			at + make_interval(secs => (row_number() OVER (
+				ORDER BY x.created_at, x.seq) - 1) / rate) AS at,
+			-- in order, and behind what waits of the same key
+			x.key IS NOT NULL AND (row_number() OVER (
+					PARTITION BY x.number, x.key ORDER BY x.seq) > 1
+				OR EXISTS (SELECT FROM event_engine.deliveries AS b
+					WHERE b.subscription_number = x.number
+						AND b.partition_key = x.key AND b.seq < x.seq))
+				AS follows
+		FROM (SELECT DISTINCT ON (h.number, l.seq) h.number, l.seq,
+				l.created_at, l.error_message, l.error_details, e.event,
+				CASE WHEN h.ordered THEN (e.event).partition_key END AS key
 			FROM letter AS l
 				JOIN held AS h ON h.subscriber = l.subscriber
 				CROSS JOIN LATERAL (SELECT event_engine.dead_letter_event(
 					ROW(l.*)::event_engine.event_dead_letters) AS event
 					OFFSET 0) AS e
+			ORDER BY h.number, l.seq, l.created_at DESC) AS x
+	), put_back AS (
+		INSERT INTO event_engine.deliveries AS d (subscription_number, seq, id,
+				status, attempts, next_attempt_at, event, last_error,
+				error_details, partition_key)
+			SELECT x.number, (x.event).seq, (x.event).id,
+				CASE WHEN x.follows THEN 'parked' ELSE 'retry' END, 0,
+				CASE WHEN x.follows THEN 'infinity' ELSE x.at END, x.event,
+				x.error_message, x.error_details, x.key
+			FROM due AS x
 			-- one that has halted its key is there, in its place
 			ON CONFLICT ON CONSTRAINT deliveries_pkey DO UPDATE
 				SET status = excluded.status, attempts = excluded.attempts,
@@ -154,7 +184,7 @@ BEGIN
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION event_engine.redrive_dead_letters_as(oid, uuid[], text, text, integer) IS
+COMMENT ON FUNCTION event_engine.redrive_dead_letters_as(oid, uuid[], text, text, integer, text, integer) IS
 	'Does the work of redrive_dead_letters() for the given role.';
 
 /*
@@ -165,23 +195,27 @@ COMMENT ON FUNCTION event_engine.redrive_dead_letters_as(oid, uuid[], text, text
  *	subscriber	all of this subscription
  *	event_type	all of this pattern
  *	max_letters at most so many, the oldest first
+ *	filter		an SQL/JSON path predicate over the envelope, in which $.error has
+ *				message, sqlstate, detail, hint, context, attempt, durationMs
+ *	rate		so many are due each second
  *
  * Result: how many.  Letters that are not the caller's, and those whose
  * subscription is gone, are left alone.  The letter stays, as redriven; what
- * fails again becomes another one.
+ * fails again becomes another one, which names it in previous_id.
  * Writes: deliveries, event_dead_letters.
  */
 CREATE FUNCTION event_engine.redrive_dead_letters(ids uuid[] DEFAULT NULL,
 		subscriber text DEFAULT NULL, event_type text DEFAULT NULL,
-		max_letters integer DEFAULT NULL)
+		max_letters integer DEFAULT NULL, filter text DEFAULT NULL,
+		rate integer DEFAULT 1000)
 	RETURNS integer
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
-COMMENT ON FUNCTION event_engine.redrive_dead_letters(uuid[], text, text, integer) IS
+COMMENT ON FUNCTION event_engine.redrive_dead_letters(uuid[], text, text, integer, text, integer) IS
 	'Delivers dead letters again, from the first attempt on; returns how many.';
 
 CREATE FUNCTION event_engine.discard_dead_letters_as(caller oid, ids uuid[],
-		subscriber text, event_type text, max_letters integer)
+		subscriber text, event_type text, max_letters integer, filter text)
 	RETURNS integer
 	LANGUAGE plpgsql SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp AS $$
@@ -193,7 +227,7 @@ BEGIN
 		SELECT l.id, l.subscriber, l.seq
 			FROM event_engine.own_dead_letters(caller, ids,
 				discard_dead_letters_as.subscriber,
-				discard_dead_letters_as.event_type, max_letters) AS l
+				discard_dead_letters_as.event_type, max_letters, filter) AS l
 	), released AS (
 		-- those that it has halted follow
 		UPDATE event_engine.deliveries AS d
@@ -219,21 +253,21 @@ BEGIN
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION event_engine.discard_dead_letters_as(oid, uuid[], text, text, integer) IS
+COMMENT ON FUNCTION event_engine.discard_dead_letters_as(oid, uuid[], text, text, integer, text) IS
 	'Does the work of discard_dead_letters() for the given role.';
 
 /* discard_dead_letters: nothing more is to be done with them.  Parameters and
  * result as of redrive_dead_letters(); the rows stay, as discarded. */
 CREATE FUNCTION event_engine.discard_dead_letters(ids uuid[] DEFAULT NULL,
 		subscriber text DEFAULT NULL, event_type text DEFAULT NULL,
-		max_letters integer DEFAULT NULL)
+		max_letters integer DEFAULT NULL, filter text DEFAULT NULL)
 	RETURNS integer
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
-COMMENT ON FUNCTION event_engine.discard_dead_letters(uuid[], text, text, integer) IS
+COMMENT ON FUNCTION event_engine.discard_dead_letters(uuid[], text, text, integer, text) IS
 	'Marks dead letters as not to be delivered any more; returns how many.';
 
 REVOKE ALL ON FUNCTION
-	event_engine.redrive_dead_letters_as(oid, uuid[], text, text, integer),
-	event_engine.discard_dead_letters_as(oid, uuid[], text, text, integer)
+	event_engine.redrive_dead_letters_as(oid, uuid[], text, text, integer, text, integer),
+	event_engine.discard_dead_letters_as(oid, uuid[], text, text, integer, text)
 FROM PUBLIC;

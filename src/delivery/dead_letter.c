@@ -7,6 +7,7 @@
 
 #include "utils/builtins.h"
 #include "utils/elog.h"
+#include "utils/numeric.h"
 
 #include "delivery/dead_letter.h"
 #include "ground/envelope.h"
@@ -14,9 +15,12 @@
 #include "ground/plan.h"
 
 static void push(JsonbParseState **state, const char *key, const char *text);
+static void push_number(JsonbParseState **state, const char *key,
+						int64 number);
 
 Jsonb *
-ee_dead_letter_details(const ErrorData *error)
+ee_dead_letter_details(const ErrorData *error, int attempt,
+					   int64 duration_ms)
 {
 	JsonbParseState *state = NULL;
 
@@ -25,6 +29,9 @@ ee_dead_letter_details(const ErrorData *error)
 	push(&state, "detail", error->detail);
 	push(&state, "hint", error->hint);
 	push(&state, "context", error->context);
+	push_number(&state, "attempt", attempt);
+	if (duration_ms >= 0)
+		push_number(&state, "durationMs", duration_ms);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -44,16 +51,34 @@ push(JsonbParseState **state, const char *key, const char *text)
 	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
+static void
+push_number(JsonbParseState **state, const char *key, int64 number)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, key);
+	value.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &value);
+	value.type = jbvNumeric;
+	value.val.numeric = int64_to_numeric(number);
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+/* The event's latest letter, if it was redriven, is the one before this. */
 void
 ee_dead_letter_insert(const char *subscriber, Datum event, int attempts,
-					  const ErrorData *error)
+					  const ErrorData *error, int64 duration_ms)
 {
 	static EePlan insert =
 		EE_PLAN("INSERT INTO event_engine.event_dead_letters "
 				"(subscriber, event_id, event_type, payload, envelope, seq, "
-				"error_message, error_details, retry_count, original_created_at) "
+				"error_message, error_details, retry_count, original_created_at, previous_id) "
 				"SELECT $1, coalesce(($2).event_id, ($2).id::pg_catalog.text), "
-				"($2).pattern, ($2).payload, $3, ($2).seq, $4, $5, $6, ($2).created_at",
+				"($2).pattern, ($2).payload, $3, ($2).seq, $4, $5, $6, ($2).created_at, "
+				"(SELECT l.id FROM event_engine.event_dead_letters AS l "
+				"WHERE l.subscriber = $1 AND l.seq = ($2).seq AND l.status = 'redriven' "
+				"ORDER BY l.created_at DESC LIMIT 1)",
 				"text", "event_engine.event", "jsonb", "text", "jsonb", "int4");
 	EePlanFrame frame;
 	EeIdentity	saved;
@@ -65,7 +90,8 @@ ee_dead_letter_insert(const char *subscriber, Datum event, int attempts,
 	values[1] = event;
 	values[2] = JsonbPGetDatum(ee_envelope_to_jsonb(&deformed));
 	values[3] = CStringGetTextDatum(error->message);
-	values[4] = JsonbPGetDatum(ee_dead_letter_details(error));
+	values[4] = JsonbPGetDatum(ee_dead_letter_details(error, attempts,
+													  duration_ms));
 	values[5] = Int32GetDatum(attempts);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);

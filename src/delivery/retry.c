@@ -51,9 +51,10 @@
 static bool keeps_place(EeDelivery *delivery, Datum event, int64 seq);
 static void insert_row(EeDelivery *delivery, Datum event, int64 seq,
 					   const char *status, int attempts, TimestampTz due,
-					   const ErrorData *error);
+					   const ErrorData *error, int64 duration_ms);
 static void update_row(EeDelivery *delivery, int64 seq, int attempts,
-					   TimestampTz due, const ErrorData *error);
+					   TimestampTz due, const ErrorData *error,
+					   int64 duration_ms);
 static TimestampTz search_from(EeDelivery *delivery);
 static int	read_rows(EePlan *plan, Datum *values, EeDue *due, int max);
 
@@ -85,12 +86,12 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 	{
 		ee_tally_event(delivery->subscription, event, EE_OUTCOME_DEAD);
 		ee_dead_letter_insert(subscription->subscriber, event, attempts,
-							  error);
+							  error, duration_ms);
 		cursor->dead++;
 		if (subscription->halts && keeps_place(delivery, event, seq))
 		{
 			insert_row(delivery, event, seq, "halted", attempts, DT_NOEND,
-					   error);
+					   error, duration_ms);
 			return true;
 		}
 		ee_retry_delete(delivery, &seq, 1);
@@ -104,9 +105,10 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 														  attempts));
 
 		if (attempts == 1)
-			insert_row(delivery, event, seq, "retry", attempts, due, error);
+			insert_row(delivery, event, seq, "retry", attempts, due, error,
+					   duration_ms);
 		else
-			update_row(delivery, seq, attempts, due, error);
+			update_row(delivery, seq, attempts, due, error, duration_ms);
 		delivery->base->next_due = Min(delivery->base->next_due, due);
 		return true;
 	}
@@ -155,14 +157,15 @@ ee_retry_unmatched(EeDelivery *delivery, EeCursor *cursor, Datum event,
 	cursor->dead++;
 	ee_tally_event(delivery->subscription, event, EE_OUTCOME_FAILED);
 	ee_tally_event(delivery->subscription, event, EE_OUTCOME_DEAD);
-	ee_dead_letter_insert(delivery->subscription->subscriber, event, 1, error);
+	ee_dead_letter_insert(delivery->subscription->subscriber, event, 1, error,
+						  -1);
 }
 
 void
 ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 			   TimestampTz until)
 {
-	insert_row(delivery, event, seq, "delayed", 0, until, NULL);
+	insert_row(delivery, event, seq, "delayed", 0, until, NULL, -1);
 	delivery->base->next_due = Min(delivery->base->next_due, until);
 }
 
@@ -171,7 +174,7 @@ ee_retry_now(EeDelivery *delivery, Datum event, int64 seq)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	insert_row(delivery, event, seq, "retry", 0, now, NULL);
+	insert_row(delivery, event, seq, "retry", 0, now, NULL, -1);
 	delivery->base->next_due = Min(delivery->base->next_due, now);
 }
 
@@ -181,7 +184,8 @@ ee_retry_now(EeDelivery *delivery, Datum event, int64 seq)
  */
 static void
 insert_row(EeDelivery *delivery, Datum event, int64 seq, const char *status,
-		   int attempts, TimestampTz due, const ErrorData *error)
+		   int attempts, TimestampTz due, const ErrorData *error,
+		   int64 duration_ms)
 {
 	static EePlan insert =
 		EE_PLAN("INSERT INTO event_engine.deliveries AS d "
@@ -213,7 +217,8 @@ insert_row(EeDelivery *delivery, Datum event, int64 seq, const char *status,
 	values[5] = TimestampTzGetDatum(due);
 	values[6] = event;
 	values[7] = error ? CStringGetTextDatum(error->message) : (Datum) 0;
-	values[8] = error ? JsonbPGetDatum(ee_dead_letter_details(error)) :
+	values[8] = error ? JsonbPGetDatum(ee_dead_letter_details(error, attempts,
+														   duration_ms)) :
 		(Datum) 0;
 	if (error == NULL)
 		nulls[7] = nulls[8] = 'n';
@@ -230,7 +235,7 @@ insert_row(EeDelivery *delivery, Datum event, int64 seq, const char *status,
 
 static void
 update_row(EeDelivery *delivery, int64 seq, int attempts, TimestampTz due,
-		   const ErrorData *error)
+		   const ErrorData *error, int64 duration_ms)
 {
 	static EePlan update =
 		EE_PLAN("UPDATE event_engine.deliveries SET status = 'retry', "
@@ -249,7 +254,8 @@ update_row(EeDelivery *delivery, int64 seq, int attempts, TimestampTz due,
 	values[2] = Int32GetDatum(attempts);
 	values[3] = TimestampTzGetDatum(due);
 	values[4] = CStringGetTextDatum(error->message);
-	values[5] = JsonbPGetDatum(ee_dead_letter_details(error));
+	values[5] = JsonbPGetDatum(ee_dead_letter_details(error, attempts,
+													  duration_ms));
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&update, values, NULL, false, 0);
@@ -266,7 +272,7 @@ ee_retry_count(EeDelivery *delivery, const EeDue *due, const ErrorData *error)
 									ee_retry_delay_ms(delivery->subscription,
 													  attempts));
 
-	update_row(delivery, due->seq, attempts, again, error);
+	update_row(delivery, due->seq, attempts, again, error, -1);
 }
 
 bool

@@ -1,6 +1,6 @@
 """Measures the figures on the server that PGHOST and PGPORT name.
 
-    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,urgent,snapshot]
+    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,urgent,retries,snapshot]
         [--thorough] [--seconds 120] [--pgq]
 """
 import argparse
@@ -13,13 +13,14 @@ import failures
 import fanout
 import latency
 import publish
+import retries
 import snapshot
 import urgent
 from common import Report, connect, flush_ms, run, run_file, value
 
 FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
            'latency': latency, 'failures': failures, 'urgent': urgent,
-           'snapshot': snapshot}
+           'retries': retries, 'snapshot': snapshot}
 
 
 def main():

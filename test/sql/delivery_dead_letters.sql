@@ -22,7 +22,8 @@ SELECT event_engine.publish_event('letter.other', '{"n": 5}') IS NOT NULL;
 SET test.refuse = on;
 SELECT event_engine.process_batch();
 SELECT subscriber, event_id = COALESCE(envelope ->> 'eventId', envelope ->> 'id') AS by_id, event_type, payload,
-	error_message, error_details - 'context' AS details, retry_count, status
+	error_message, error_details - 'context' - 'durationMs' AS details,
+	(error_details ->> 'durationMs')::integer >= 0 AS timed, retry_count, status
 	FROM event_engine.event_dead_letters ORDER BY seq;
 SELECT count(*) FROM handled;
 SELECT event_engine.process_batch();
@@ -52,8 +53,9 @@ SET test.refuse = on;
 SELECT event_engine.redrive_dead_letters(subscriber => 'eater', event_type => 'letter.other');
 SELECT event_engine.process_batch();
 RESET test.refuse;
-SELECT payload, status, retry_count FROM event_engine.event_dead_letters
-	WHERE event_type = 'letter.other' ORDER BY created_at;
+SELECT l.payload, l.status, l.retry_count, p.status AS previous FROM event_engine.event_dead_letters AS l
+	LEFT JOIN event_engine.event_dead_letters AS p ON p.id = l.previous_id
+	WHERE l.event_type = 'letter.other' ORDER BY l.created_at;
 
 -- set aside
 SELECT event_engine.discard_dead_letters(event_type => 'letter.other');
@@ -99,7 +101,7 @@ UPDATE event_engine.subscriptions SET owner = 'regress_letter_owner' WHERE subsc
 SET ROLE regress_letter_other;
 SELECT event_engine.redrive_dead_letters(subscriber => 'puller');
 SELECT event_engine.discard_dead_letters(event_type => 'letter.test');
-SELECT event_engine.discard_dead_letters_as(0, NULL, 'puller', NULL, NULL);
+SELECT event_engine.discard_dead_letters_as(0, NULL, 'puller', NULL, NULL, NULL);
 SET ROLE regress_letter_owner;
 SELECT event_engine.discard_dead_letters(event_type => 'letter.test', max_letters => 1);
 SELECT event_engine.redrive_dead_letters(event_type => 'letter.test', max_letters => 1);
@@ -116,6 +118,34 @@ SELECT event_engine.discard_dead_letters(event_type => 'letter.test');
 RESET ROLE;
 SELECT event_engine.discard_dead_letters(subscriber => 'puller');
 SELECT count(*) FROM event_engine.deliveries;
+
+-- by a filter over the envelope and the error, and so many a second
+SELECT event_engine.update_subscription('eater', options => '{"breaker_threshold": 0}');
+SET test.refuse = on;
+SELECT count(event_engine.publish_event('letter.test', jsonb_build_object('n', i), partition_key => 'k')) FROM generate_series(10, 19) AS i;
+SELECT event_engine.process_batch();
+RESET test.refuse;
+SELECT event_engine.discard_dead_letters(filter => '$.payload.n == 10 && $.error.sqlstate == "ZZ001"');
+SELECT event_engine.redrive_dead_letters(subscriber => 'eater', filter => '$.error.sqlstate == "ZZ002"');
+SELECT event_engine.redrive_dead_letters(filter => 'nonsense(');
+SELECT event_engine.redrive_dead_letters(subscriber => 'eater', rate => 0);
+SELECT event_engine.redrive_dead_letters(filter => '$.payload.n > 11', rate => 3);
+SELECT extract(epoch FROM next_attempt_at - min(next_attempt_at) OVER ()) AS after_seconds, count(*)
+	FROM event_engine.deliveries GROUP BY next_attempt_at ORDER BY 1;
+DELETE FROM event_engine.deliveries;
+-- in order, those of a key one behind the other, and behind what waits already
+SELECT event_engine.update_subscription('eater', options => '{"ordered": true, "max_attempts": 2, "backoff_ms": 3600000}');
+SET test.refuse = on;
+SELECT event_engine.publish_event('letter.test', '{"n": 20}', partition_key => 'k') IS NOT NULL;
+SELECT event_engine.process_batch();
+UPDATE event_engine.event_dead_letters SET status = 'dead' WHERE payload IN ('{"n": 12}', '{"n": 13}');
+SELECT event_engine.redrive_dead_letters(subscriber => 'eater', filter => '$.payload.n > 11');
+SELECT (event).payload, status FROM event_engine.deliveries ORDER BY seq;
+TRUNCATE handled;
+RESET test.refuse;
+UPDATE event_engine.deliveries SET next_attempt_at = now() WHERE status = 'retry';
+SELECT event_engine.process_batch();
+SELECT string_agg(n::text, ' ' ORDER BY n) AS n FROM handled;
 
 SELECT event_engine.unsubscribe('eater');
 DROP FUNCTION handle;

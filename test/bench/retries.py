@@ -1,0 +1,92 @@
+"""A snapshot held open while 2,000 events a second are published and consumed,
+and one in a hundred fails and is tried again."""
+import multiprocessing
+import time
+
+from common import PATTERN, connect, envelopes, payload, run, value
+from snapshot import dead_rows
+
+RATE = 2000
+AT_ONCE = 10
+PUBLISHERS = 2
+HANDLER = """
+CREATE TABLE bench.delay (at timestamptz, ms float8);
+CREATE FUNCTION bench.flaky_delay(event event_engine.event) RETURNS void
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF random() < 0.01 THEN RAISE 'one in a hundred'; END IF;
+    INSERT INTO bench.delay VALUES (clock_timestamp(),
+        extract(epoch FROM clock_timestamp() - event.created_at) * 1000);
+END $$;
+"""
+
+
+def publisher(rate, seconds, start, count):
+    """Several events a call, so that a slow disk does not keep them below the
+    rate."""
+    connection = connect()
+    sql = 'SELECT count(*) FROM event_engine.publish_events(%s)'
+    document = (envelopes(payload(n) for n in range(AT_ONCE)),)
+    n = 0
+    while time.monotonic() < start + seconds:
+        left = start + n / rate - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+        run(connection, sql, document)
+        n += AT_ONCE
+    with count.get_lock():
+        count.value += n
+
+
+def slices(connection, n):
+    """Events a second, p50 and p95 of their delay, in n equal slices."""
+    return run(connection, """
+        SELECT count(*) / extract(epoch FROM max(at) - min(at))::float8,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY ms),
+            percentile_cont(0.95) WITHIN GROUP (ORDER BY ms)
+        FROM (SELECT at, ms, ntile(%s) OVER (ORDER BY at) AS part
+            FROM bench.delay) AS d
+        GROUP BY part ORDER BY part""", (n,))
+
+
+def figures(report, options):
+    seconds = options.seconds
+    connection = connect()
+    run(connection, HANDLER)
+    run(connection, "SELECT event_engine.subscribe('flaky', ARRAY[%s],"
+        " handler => 'bench.flaky_delay',"
+        " options => '{\"breaker_threshold\": 0, \"max_attempts\": 20}')", (PATTERN,))
+    run(connection, 'VACUUM')
+    holder = connect(autocommit=False)
+    holder.set_session(isolation_level='REPEATABLE READ')
+    run(holder, 'SELECT count(*) FROM pg_class')
+    count = multiprocessing.Value('q', 0)
+    start = time.monotonic() + 0.5
+    processes = [multiprocessing.Process(target=publisher,
+                                         args=(RATE / PUBLISHERS, seconds,
+                                               start, count))
+                 for _ in range(PUBLISHERS)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    published = count.value
+    end = time.monotonic() + 60
+    while value(connection, "SELECT delivered FROM bench.stand('flaky')") < \
+            published and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(1.5)             # statistics are reported once a second
+    report.note('%d s: %d published; dead rows: %s' %
+                (seconds, published, ', '.join('%s %d' % x for x in
+                                               dead_rows(connection).items())))
+    holder.rollback()
+    series = slices(connection, 10)
+    for rate, p50, p95 in series:
+        report.note('%.0f events/s, p50 %.2f ms, p95 %.2f ms' % (rate, p50, p95))
+    report.at_least('old snapshot, 1 % retries: rate of the last tenth / the first',
+                    0.95, series[-1][0] / series[0][0])
+    report.add('the same: p50 of the last tenth / the first', '-', '%.2f' %
+               (series[-1][1] / series[0][1]), None)
+    report.add('the same: p95 of the last tenth / the first', '-', '%.2f' %
+               (series[-1][2] / series[0][2]), None)
+    run(connection, "SELECT event_engine.unsubscribe('flaky')")
