@@ -722,6 +722,9 @@ BEGIN
 	DELETE FROM event_engine.subscriptions AS s WHERE s.number = old.number;
 	DELETE FROM event_engine.event_leases AS l
 		WHERE l.subscription_number = old.number;
+	UPDATE event_engine.event_replays AS r
+		SET status = 'cancelled', finished_at = clock_timestamp()
+		WHERE r.subscription_number = old.number AND r.status = 'running';
 	DELETE FROM event_engine.deliveries AS d
 		WHERE d.subscription_number = old.number;
 	DELETE FROM event_engine.delivery_counts AS t

@@ -45,7 +45,8 @@ CREATE VIEW event_engine.duties AS
 			discard_dead_letters,replay_events,process_event}'),
 		-- one event at a time, and for tests
 		('subscriber', '{process_event,run_pending,make_due,
-			lock_deliveries,wait_for_delivery,undelivered_event}'),
+			lock_deliveries,wait_for_delivery,undelivered_event,
+			replay_events,cancel_replay}'),
 		('reader', '{assert_published,wait_for_event,first_published,
 			schedule_times,next_schedule_time,list_event_schedules}'),
 		('publisher', '{schedule_event,pause_event_schedule,
@@ -63,7 +64,7 @@ CREATE VIEW event_engine.duties AS
 		('publisher', 'INSERT', '{events}'::text[]),
 		('reader', 'SELECT', '{events,event_definitions,
 			event_definition_versions,event_schemas,event_rules,event_dead_letters,
-			event_processing_log,deliveries,held_up_keys,event_schedules,subscription_list,captured_tables,
+			event_processing_log,deliveries,held_up_keys,event_schedules,event_replays,stat_replays,subscription_list,captured_tables,
 			duties,stat_subscriptions,stat_definitions,stat_sources,stat_backlog,
 			subscriptions,event_leases,stat_workers,
 			stat_partitions}'),

@@ -18,6 +18,8 @@ SELECT pg_extension_config_dump('event_engine.event_milestones', '');
 SELECT pg_extension_config_dump('event_engine.event_partitions', '');
 SELECT pg_extension_config_dump('event_engine.event_processing_log', '');
 SELECT pg_extension_config_dump('event_engine.event_schemas', '');
+SELECT pg_extension_config_dump('event_engine.event_replay_cursors', '');
+SELECT pg_extension_config_dump('event_engine.event_replays', '');
 SELECT pg_extension_config_dump('event_engine.event_rules', '');
 SELECT pg_extension_config_dump('event_engine.event_schedules', '');
 SELECT pg_extension_config_dump('event_engine.event_seq', '');

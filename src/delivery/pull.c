@@ -25,6 +25,7 @@
 
 #include "delivery/pull.h"
 #include "delivery/pull_flow.h"
+#include "delivery/replay_feed.h"
 #include "ground/debug_point.h"
 #include "ground/envelope.h"
 #include "ground/errors.h"
@@ -46,6 +47,7 @@
 #define RECEIVED_NATTS		(RECEIVED_EVENT + EE_EVENT_SEQ)
 
 static void check_visibility_timeout(Interval *given, bool positive);
+static void replay(const EeSubscription *subscription, int max);
 static bool something_is_due(int32 number, TimestampTz at);
 static void receive_again(EeReceipt *receipt, int32 number, TimestampTz at,
 						  TimestampTz until);
@@ -164,6 +166,11 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 											  PG_GETARG_INT32(1));
 	if (allowed == 0)
 		return (Datum) 0;
+	if (ee_replay_feed_wanted(number) && !something_is_due(number, at))
+	{
+		replay(subscription, allowed);
+		at = GetCurrentTimestamp();
+	}
 	if (something_is_due(number, at))
 		receive_again(&receipt, number, at, until);
 	if (receipt.n < receipt.max)
@@ -173,6 +180,18 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	ee_pull_flow_put_back(subscription, allowed - receipt.n);
 	ee_debug_point("pull_leased");
 	return (Datum) 0;
+}
+
+/*
+ * Some of a replay, so that new events come in between.
+ */
+static void
+replay(const EeSubscription *subscription, int max)
+{
+	bool		more;
+
+	while (ee_replay_feed(subscription, (max + 1) / 2, &more) == 0 && more)
+		CHECK_FOR_INTERRUPTS();
 }
 
 /*

@@ -28,6 +28,7 @@
 #include "delivery/handler.h"
 #include "delivery/order.h"
 #include "delivery/processing_log.h"
+#include "delivery/replay_feed.h"
 #include "delivery/retry.h"
 #include "delivery/retry_round.h"
 #include "ground/debug_point.h"
@@ -37,6 +38,8 @@
 #define ROUND_USECS			(5 * INT64CONST(1000))
 /* Rows read at a time. */
 #define CHUNK				100
+/* Events that a replay hands over at a time. */
+#define REPLAY_CHUNK		1000
 /* The same where events keep their order, and how many behind each. */
 #define ORDERED_CHUNK		20
 #define FOLLOWERS			50
@@ -69,6 +72,7 @@ static void try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 static Chunk *read_chunk(EeDelivery *delivery, int max, Attempts *progress);
 static void end_chunk(EeDelivery *delivery, Chunk *chunk, int passed);
 static void find_next_due(EeDelivery *delivery);
+static bool is_replayed_to(const EeDelivery *delivery);
 static void delete_done(EeGroup *group, const EeDue *due, int n);
 static void stop_chain(EeGroup *group, const EeDue *due, bool waits);
 static bool is_stopped(EeGroup *group, const EeDue *due);
@@ -177,6 +181,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	EeHandler	handler;
 	EeIdentity	saved;
 	EeGroup		group;
+	bool		replaying = false;
 
 	progress->round.outcome = EE_ROUND_IDLE;
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
@@ -187,10 +192,15 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	old = MemoryContextSwitchTo(context);
 	ee_order_enter(delivery);
 	chunk = read_chunk(delivery, limit, progress);
+	if (chunk->n_heads == 0 && is_replayed_to(delivery) &&
+		ee_replay_feed(subscription, REPLAY_CHUNK, &replaying) > 0)
+		chunk = read_chunk(delivery, limit, progress);
 	if (chunk->n_heads == 0)
 	{
 		find_next_due(delivery);
-		if (progress->counted)
+		if (replaying)
+			delivery->next_due = GetCurrentTimestamp();
+		if (progress->counted || replaying)
 			progress->round.outcome = EE_ROUND_DONE;
 		MemoryContextSwitchTo(old);
 		return;
@@ -224,6 +234,8 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	if (chunk->last)
 		find_next_due(delivery);
 	ee_unit_act_as_before(unit, &saved);
+	if (is_replayed_to(delivery))
+		delivery->next_due = Min(delivery->next_due, GetCurrentTimestamp());
 	cursor->delivered += group.delivered;
 	ee_cursor_store(subscription->number, delivery->lane.number, cursor);
 	progress->round.outcome = EE_ROUND_DONE;
@@ -301,8 +313,16 @@ find_next_due(EeDelivery *delivery)
 
 	delivery->next_due = ee_retry_next_due(delivery);
 	/* due, and locked by somebody: again soon, without spinning */
-	if (delivery->next_due <= now)
+	if (delivery->next_due <= now || is_replayed_to(delivery))
 		delivery->next_due = now + LOCKED_DELAY_USECS;
+}
+
+/* Is it to ask for more of a replay when nothing else is due? */
+static bool
+is_replayed_to(const EeDelivery *delivery)
+{
+	return delivery->lane.index == 0 &&
+		ee_replay_feed_wanted(delivery->subscription->number);
 }
 
 /* ----------------------------------------------- what becomes of each event */

@@ -56,6 +56,7 @@ static const char *const relation_names[EE_N_RELATIONS] = {
 	[EE_REL_DELIVERIES] = "deliveries",
 	[EE_REL_EVENT_LEASES] = "event_leases",
 	[EE_REL_DELIVERY_COUNTS] = "delivery_counts",
+	[EE_REL_EVENT_REPLAYS] = "event_replays",
 	[EE_REL_EVENT_DEAD_LETTERS] = "event_dead_letters",
 	[EE_REL_EVENT_PROCESSING_LOG] = "event_processing_log",
 };

@@ -105,11 +105,14 @@ EeRoleDue *
 ee_maintenance_roles_due(int *n)
 {
 	static EePlan due =
-		EE_PLAN("SELECT s.owner::pg_catalog.oid, pg_catalog.min(d.next_attempt_at) "
-				"FROM event_engine.deliveries d "
+		EE_PLAN("SELECT s.owner::pg_catalog.oid, pg_catalog.min(d.at) "
+				"FROM (SELECT subscription_number, next_attempt_at AS at "
+				"FROM event_engine.deliveries "
+				"WHERE status IN ('retry', 'delayed') "
+				"UNION ALL SELECT subscription_number, created_at "
+				"FROM event_engine.event_replays WHERE status = 'running') d "
 				"JOIN event_engine.subscriptions s ON s.number = d.subscription_number "
-				"WHERE d.status IN ('retry', 'delayed') AND s.kind = 'handler' "
-				"GROUP BY s.owner");
+				"WHERE s.kind = 'handler' GROUP BY s.owner");
 	MemoryContext caller = CurrentMemoryContext;
 	EePlanFrame frame;
 	EeIdentity	saved;
