@@ -230,6 +230,8 @@ leave_to_workers(const EeSubscription *subscription, EeEvent *event,
 
 	ee_retry_delay(delivery, ee_envelope_form(event),
 				   DatumGetInt64(EE_EVENT_VALUE(event, EE_EVENT_SEQ)), due);
+	/* an executor that runs keeps the time of what it has written itself */
+	ee_shared_note_changed();
 	MemoryContextDelete(delivery->context);
 	/* nobody else looks into the deliveries of others */
 	ee_shared_note_changed();
