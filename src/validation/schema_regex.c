@@ -71,7 +71,7 @@ ee_schema_regex_compile(const char *pattern, uint32 len, char **problem)
 	{
 		MemoryContextSwitchTo(context);
 		*problem = pstrdup(tree.unsupported ?
-						   "this property of characters is not supported" :
+						   "of properties of characters only general categories are known, such as L or Lu, and ASCII" :
 						   wrong);
 		MemoryContextDelete(scratch);
 		return NULL;

@@ -614,8 +614,8 @@ parse_class_escape(Parser *p, pg_wchar letter, EeCharSet *set)
 }
 
 /*
- * {Name} or {General_Category=Name} after \p or \P.  Scripts and other
- * properties are valid, and unsupported.
+ * {Name} or {General_Category=Name} after \p or \P, or {ASCII}.  Scripts and
+ * other properties are valid, and unsupported.
  */
 static void
 parse_property(Parser *p, EeCharSet *set)
@@ -647,8 +647,10 @@ parse_property(Parser *p, EeCharSet *set)
 		if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
 			name = text + strlen(prefixes[i]);
 	}
-	if (GetDatabaseEncoding() != PG_UTF8 ||
-		!ee_schema_unicode_property(name, add_to_set, set))
+	if (strcmp(text, "ASCII") == 0)
+		ee_schema_charset_add(set, 0, 0x7F);
+	else if (GetDatabaseEncoding() != PG_UTF8 ||
+			 !ee_schema_unicode_property(name, add_to_set, set))
 		p->tree->unsupported = true;
 	ee_schema_charset_normalise(set);
 }

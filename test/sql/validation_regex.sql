@@ -34,3 +34,8 @@ BEGIN
 EXCEPTION WHEN SQLSTATE 'VE102' THEN RETURN SQLERRM;
 END $$;
 SELECT p AS pattern, pg_temp.wrong(p) FROM unnest(ARRAY['(', ')', '[a', '*a', 'a**', '[b-a]', 'a{2,1}', '\', '\a', '\Z', '\1', '(?<n>x)\k<m>', '(?i)a', '(?<1>x)', '\u{110000}', 'x{999999}', '^*', '***:x', '\p{Thing}', '\p{L', '\pL']) p;
+
+-- properties of characters: what is known, and what is refused
+SELECT p AS pattern, jsonschema_is_valid(jsonb_build_object('pattern', p), '"a"') AS a, jsonschema_is_valid(jsonb_build_object('pattern', p), '"é"') AS "é"
+FROM unnest(ARRAY['^\p{ASCII}$', '^\P{ASCII}$', '^[\p{ASCII}\p{gc=Ll}]$']) p;
+SELECT jsonschema_is_valid('{"pattern": "\\p{Script=Greek}"}', '"a"');
