@@ -68,6 +68,7 @@ DECLARE
 		WHEN 'processingLog' THEN 'processing_log'
 		WHEN 'deliveryGuarantee' THEN 'delivery_guarantee'
 		WHEN 'idempotencyKey' THEN 'idempotency_key'
+		WHEN 'idempotencyWindowMs' THEN 'idempotency_window_ms'
 		WHEN 'rateLimit' THEN 'rate_limit'
 		WHEN 'rateBurst' THEN 'rate_burst'
 		WHEN 'maxInFlight' THEN 'max_in_flight'
@@ -88,6 +89,7 @@ BEGIN
 		WHEN 'backoff_ms' THEN lower := 0; upper := 86400000;
 		WHEN 'backoff_max_ms' THEN lower := 0; upper := 2592000000;
 		WHEN 'timeout_ms' THEN lower := 0; upper := 86400000;
+		WHEN 'idempotency_window_ms' THEN lower := 1; upper := 31536000000;
 		WHEN 'rate_limit' THEN lower := 0; upper := 1000000; whole := false;
 		WHEN 'rate_burst' THEN lower := 1; upper := 1000000; whole := false;
 		WHEN 'max_in_flight' THEN lower := 0; upper := 1000000;
@@ -131,12 +133,15 @@ BEGIN
 			END IF;
 		WHEN 'idempotency_key' THEN
 			IF type <> 'string' THEN
-				expected := 'a string';
+				expected := 'an SQL/JSON path';
+			ELSE
+				-- an error of its own where it is none
+				PERFORM (value #>> '{}')::jsonpath;
 			END IF;
 		ELSE
 			RAISE EXCEPTION USING ERRCODE = 'VE304',
 				MESSAGE = format('unknown option "%s"', name),
-				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, ordered, on_dead_letter, immediate, rate_limit, rate_burst, max_in_flight, backpressure, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
+				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, ordered, on_dead_letter, immediate, rate_limit, rate_burst, max_in_flight, backpressure, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, idempotency_window_ms, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
 	END CASE;
 
 	IF lower IS NOT NULL THEN
@@ -727,6 +732,8 @@ BEGIN
 		WHERE r.subscription_number = old.number AND r.status = 'running';
 	DELETE FROM event_engine.deliveries AS d
 		WHERE d.subscription_number = old.number;
+	DELETE FROM event_engine.delivery_keys AS k
+		WHERE k.subscription_number = old.number;
 	DELETE FROM event_engine.delivery_counts AS t
 		WHERE t.subscription_number = old.number;
 	DELETE FROM event_engine.subscription_cursor_moves AS m

@@ -244,6 +244,27 @@ CREATE INDEX event_dead_letters_seq_idx
 	ON event_engine.event_dead_letters (subscriber, seq);
 
 /*
+ * delivery_keys: what subscriptions with the option idempotency_key have
+ * handled, by that key of the events.
+ *
+ *	key			what the path gives of the envelope, as JSON text; a long one as
+ *				md5 of that
+ *	seq			of the event that was handled
+ *	expires_at	from then on another event with that key is handled again
+ */
+CREATE TABLE event_engine.delivery_keys (
+	subscription_number integer NOT NULL,
+	key text COLLATE "C" NOT NULL,
+	seq bigint NOT NULL,
+	expires_at timestamptz NOT NULL,
+	PRIMARY KEY (subscription_number, key)
+);
+COMMENT ON TABLE event_engine.delivery_keys IS
+	'Keys of events that a subscription has handled, within its window.';
+CREATE INDEX delivery_keys_expires_at_idx
+	ON event_engine.delivery_keys (expires_at);
+
+/*
  * event_processing_log: one row per finished delivery, only for subscriptions
  * with the option processing_log.
  */

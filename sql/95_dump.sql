@@ -9,6 +9,7 @@
 
 SELECT pg_extension_config_dump('event_engine.deliveries', '');
 SELECT pg_extension_config_dump('event_engine.delivery_counts', '');
+SELECT pg_extension_config_dump('event_engine.delivery_keys', '');
 SELECT pg_extension_config_dump('event_engine.event_dead_letters', '');
 SELECT pg_extension_config_dump('event_engine.event_definition_versions', '');
 SELECT pg_extension_config_dump('event_engine.event_definitions', '');

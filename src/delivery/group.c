@@ -30,6 +30,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery/group.h"
+#include "delivery/idempotency.h"
 #include "delivery/processing_log.h"
 #include "delivery/tally.h"
 #include "ground/config.h"
@@ -238,7 +239,8 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 		int			n_events = 0;
 
 		for (int i = 0; i < n; i++)
-			if (!due[i].released)
+			if (!due[i].released &&
+				ee_idempotency_claim(subscription, due[i].event, due[i].seq))
 				events[n_events++] = due[i].event;
 		*began = GetCurrentTimestamp();
 		if (n_events > 0)
@@ -257,7 +259,8 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 			continue;
 		*at = i;
 		*began = GetCurrentTimestamp();
-		ee_handler_call(group->handler, due[i].event);
+		if (ee_idempotency_claim(subscription, due[i].event, due[i].seq))
+			ee_handler_call(group->handler, due[i].event);
 		if (subscription->processing_log)
 			ee_processing_log_delivered(subscription->subscriber,
 										due[i].event, due[i].attempts + 1,

@@ -15,6 +15,7 @@
 #include "delivery/group.h"
 #include "delivery/hand_out.h"
 #include "delivery/handler.h"
+#include "delivery/idempotency.h"
 #include "delivery/order.h"
 #include "delivery/processing_log.h"
 #include "delivery/retry.h"
@@ -124,7 +125,8 @@ one_by_one(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 			Datum		event = ee_handler_event_datum(slot);
 
 			ee_debug_point("delivery_before_handler");
-			ee_handler_call(handler, event);
+			if (ee_idempotency_claim(subscription, event, delivery->examining))
+				ee_handler_call(handler, event);
 			ee_debug_point("delivery_after_handler");
 			if (subscription->processing_log)
 				ee_processing_log_delivered(subscription->subscriber, event,
@@ -161,9 +163,13 @@ in_one_array(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 	{
 		if (!ee_hand_out_put_off(delivery, slot) && !hold(delivery, slot, parking))
 		{
-			events[n] = ee_handler_event_datum(slot);
-			size += VARSIZE_ANY(DatumGetPointer(events[n]));
-			n++;
+			Datum		event = ee_handler_event_datum(slot);
+
+			if (ee_idempotency_claim(subscription, event, delivery->examining))
+			{
+				events[n++] = event;
+				size += VARSIZE_ANY(DatumGetPointer(event));
+			}
 		}
 		progress->handled++;
 		if (cut_short(delivery, unit))

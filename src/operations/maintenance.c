@@ -85,6 +85,9 @@ forget_expired(void)
 	static EePlan keys =
 		EE_PLAN("DELETE FROM event_engine.event_keys "
 				"WHERE expires_at <= pg_catalog.clock_timestamp()");
+	static EePlan delivered =
+		EE_PLAN("DELETE FROM event_engine.delivery_keys "
+				"WHERE expires_at <= pg_catalog.clock_timestamp()");
 	static EePlan milestones =
 		EE_PLAN("DELETE FROM event_engine.event_milestones "
 				"WHERE created_at < pg_catalog.clock_timestamp() - "
@@ -96,6 +99,7 @@ forget_expired(void)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&keys, NULL, NULL, false, 0);
+	ee_plan_execute(&delivered, NULL, NULL, false, 0);
 	ee_plan_execute(&milestones, &days, NULL, false, 0);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);

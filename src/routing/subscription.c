@@ -59,6 +59,7 @@ static void fill_options(EeSubscription *subscription, Jsonb *options);
 static void fill_limits(EeSubscription *subscription, Jsonb *options);
 static double number_option(Jsonb *options, const char *name, double value);
 static bool bool_option(Jsonb *options, const char *name, bool value);
+static char *text_option(Jsonb *options, const char *name);
 static bool text_option_is(Jsonb *options, const char *name,
 						   const char *value);
 
@@ -205,6 +206,9 @@ fill_options(EeSubscription *subscription, Jsonb *options)
 	subscription->immediate = bool_option(options, "immediate", false);
 	subscription->ordered = bool_option(options, "ordered", false);
 	subscription->halts = text_option_is(options, "on_dead_letter", "halt");
+	subscription->idempotency_key = text_option(options, "idempotency_key");
+	subscription->idempotency_window_ms =
+		number_option(options, "idempotency_window_ms", 604800000);
 	fill_limits(subscription, options);
 }
 
@@ -277,12 +281,21 @@ bool_option(Jsonb *options, const char *name, bool value)
 static bool
 text_option_is(Jsonb *options, const char *name, const char *value)
 {
+	char	   *given = text_option(options, name);
+
+	return given != NULL && strcmp(given, value) == 0;
+}
+
+/* NULL when it is not given. */
+static char *
+text_option(Jsonb *options, const char *name)
+{
 	JsonbValue	found;
 
-	return JB_ROOT_IS_OBJECT(options) &&
+	if (!JB_ROOT_IS_OBJECT(options) ||
 		getKeyJsonValueFromContainer(&options->root, name, strlen(name),
-									 &found) != NULL &&
-		found.type == jbvString &&
-		found.val.string.len == strlen(value) &&
-		memcmp(found.val.string.val, value, strlen(value)) == 0;
+									 &found) == NULL ||
+		found.type != jbvString)
+		return NULL;
+	return pnstrdup(found.val.string.val, found.val.string.len);
 }

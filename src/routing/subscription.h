@@ -61,6 +61,8 @@ typedef struct EeSubscription
 	EeBreakerLimit breaker;
 	bool		ordered;		/* events of a key wait for each other */
 	bool		halts;			/* also for one that has been given up */
+	char	   *idempotency_key;	/* SQL/JSON path; NULL: none */
+	double		idempotency_window_ms;
 } EeSubscription;
 
 /*

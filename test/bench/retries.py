@@ -83,10 +83,9 @@ def figures(report, options):
     series = slices(connection, 10)
     for rate, p50, p95 in series:
         report.note('%.0f events/s, p50 %.2f ms, p95 %.2f ms' % (rate, p50, p95))
-    report.at_least('old snapshot, 1 % retries: rate of the last tenth / the first',
-                    0.95, series[-1][0] / series[0][0])
-    report.add('the same: p50 of the last tenth / the first', '-', '%.2f' %
-               (series[-1][1] / series[0][1]), None)
-    report.add('the same: p95 of the last tenth / the first', '-', '%.2f' %
-               (series[-1][2] / series[0][2]), None)
+    # the rate is that of the publishers, as long as the delay does not grow
+    report.at_most('old snapshot, 1 % retries: p50 delay, last tenth / first',
+                   1.25, series[-1][1] / series[0][1])
+    report.at_most('the same: p95 delay, last tenth / first', 1.25,
+                   series[-1][2] / series[0][2])
     run(connection, "SELECT event_engine.unsubscribe('flaky')")

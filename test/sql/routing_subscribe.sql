@@ -34,7 +34,7 @@ SELECT event_engine.subscribe('objects', '{order.*}', match =>
 SELECT event_engine.subscribe('camel', '{#}', options => '{"deliveryGuarantee": "exactly-once",
 	"batchSize": 20, "retryPolicy": {"maxAttempts": 3, "backoffMs": 250,
 	"exponentialBackoff": false, "jitter": false}, "timeout": 1500,
-	"filter": "$.payload.x == 1", "idempotencyKey": "k", "start": "beginning"}') IS NOT NULL AS ok;
+	"filter": "$.payload.x == 1", "idempotencyKey": "$.payload.k", "start": "beginning"}') IS NOT NULL AS ok;
 SELECT subscriber, kind, match, filter_path, filters, handler, channel, status
 	FROM event_engine.subscription_list ORDER BY number;
 SELECT subscriber, jsonb_pretty(options) FROM event_engine.subscription_list
