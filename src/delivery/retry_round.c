@@ -295,7 +295,9 @@ end_chunk(EeDelivery *delivery, Chunk *chunk, int passed)
 	{
 		EeDue	   *head = &chunk->due[i];
 
-		delivery->due_from = head->at;
+		/* what was counted has the time of its next attempt already */
+		if (!delivery->guarded)
+			delivery->due_from = head->at;
 		if (head->key == NULL || chunk->stopped[head->chain])
 			continue;
 		if (head->ends && i + head->followers < passed)

@@ -32,9 +32,11 @@ INSERT INTO event_engine.executor_starts (owner, starts) VALUES (10, 1);
 SQL
 is($node->safe_psql('shop', q(SELECT count(*) FROM seen WHERE subscriber = 'now')), '30', 'delivered at once');
 
+my $begun = time;
 $node->append_conf('postgresql.conf', 'event_engine.delivery_enabled = on');
 $node->reload;
 wait_until($node, 'shop', q(SELECT count(*) = 30 FROM seen WHERE subscriber = 'later'), 'what waited is delivered');
+cmp_ok(time - $begun, '<', 40, 'without waiting for the search that is made once a minute');
 wait_until($node, 'shop', 'SELECT starts = 0 FROM event_engine.executor_starts', 'the executor has proven itself');
 is($node->safe_psql('shop', q(SELECT count(*), count(DISTINCT n) FROM seen WHERE subscriber = 'later')), '30|30', 'once');
 is($node->safe_psql('shop', q(SELECT max(n) FILTER (WHERE waited), min(n) FILTER (WHERE NOT waited) FROM seen WHERE subscriber = 'later')),
