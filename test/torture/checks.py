@@ -64,6 +64,16 @@ SELECT subscriber, session, before, n FROM (
 	WHERE e.round = %(round)s AND w.fifo AND p.sequential AND NOT p.late AND e.attempts IS NULL
 	WINDOW key AS (PARTITION BY e.subscriber, e.session ORDER BY e.tick)) o
 WHERE before > n"""),
+    ('out of the order of its key', """
+SELECT subscriber, session, key, before, n FROM (
+	SELECT e.subscriber, e.session, p.key, e.n, lag(e.n) OVER key AS before
+	FROM torture.effect e JOIN torture.wants w USING (subscriber)
+	JOIN torture.published p USING (round, session, n)
+	WHERE e.round = %(round)s AND w.ordered AND p.sequential AND NOT p.late AND p.key IS NOT NULL
+		AND NOT EXISTS (SELECT FROM (""" + LETTER + """) l WHERE l.subscriber = e.subscriber
+			AND l.session = e.session AND l.n = e.n)
+	WINDOW key AS (PARTITION BY e.subscriber, e.session, p.key ORDER BY e.tick)) o
+WHERE before > n"""),
     ('a dead letter that is not complete', """
 SELECT l.subscriber, l.event_id, l.retry_count, l.error_message, l.error_details
 FROM (""" + LETTER + """) l JOIN torture.wants w USING (subscriber)

@@ -46,7 +46,8 @@ class Client:
                 if self.connection is not None and self.lost(error):
                     self.connection.close()
                     self.connection = None
-                    time.sleep(0.05)
+                if self.connection is None:
+                    time.sleep(0.1)
             if ending and self.may_leave():
                 break
         self.note(what='end')
@@ -207,9 +208,11 @@ class Publisher(Client):
             for event in self.events(1):
                 n, pattern, payload, late, key = event
                 self.record([event], not undo)
+                # one that is urgent, or can wait, is out of the order like a late one
+                priority = late and self.random.choice([None, 'critical', 'high', 'low'])
                 self.sql("SELECT event_engine.publish_event(%s, %s, partition_key => %s, deliver_at =>"
-                         " CASE WHEN %s THEN clock_timestamp() + '1 s' END)",
-                         (pattern, json.dumps(payload), key, late))
+                         " CASE WHEN %s THEN clock_timestamp() + '1 s' END, priority => %s)",
+                         (pattern, json.dumps(payload), key, late and not priority, priority or 'normal'))
             if undo:
                 self.sql('ROLLBACK TO s')
 
@@ -374,7 +377,7 @@ class Listener(Client):
 class Administrator(Client):
     """Does what operators do: pauses, changes, redrives, keeps house."""
 
-    PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare', 'limited', 'at_once', 'breaking']
+    PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare', 'limited', 'at_once', 'breaking', 'in_order']
     expected = ('VE303', 'VE402', 'VE203', 'VE102')
     made = 0
 
@@ -417,7 +420,7 @@ class Administrator(Client):
 
     def redrive(self):
         self.sql('SELECT event_engine.redrive_dead_letters(subscriber => %s, max_letters => %s)',
-                 (self.random.choice(['poisoned', 'poisoned_json', 'poisoned_array', 'sleepy', 'breaking', 'pull_mortal']),
+                 (self.random.choice(['poisoned', 'poisoned_json', 'poisoned_array', 'sleepy', 'breaking', 'in_order', 'pull_mortal']),
                   self.random.choice([1, 5, 20])))
 
     def discard(self):

@@ -132,6 +132,10 @@ class Cluster:
             done = self.run('pg_ctl', '-D', self.data, '-s', '-w', '-t', '60', '-m', mode, 'stop',
                             check=False)
             if self.postmaster():
+                # a fast stop that meets a recovery after a crash may be forgotten
+                self.run('pg_ctl', '-D', self.data, '-s', '-w', '-t', '60', '-m', 'immediate', 'stop',
+                         check=False)
+            if self.postmaster():
                 raise Failure('server %s does not stop (%s): %s' % (self.name, mode, done.stdout))
 
     def kill_postmaster(self):

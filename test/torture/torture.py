@@ -421,7 +421,7 @@ class Torture:
         for at, kind, pid, size in self.memory.samples:
             workers.setdefault((kind, pid), []).append((at, size))
         for (kind, pid), samples in sorted(workers.items()):
-            if samples[-1][0] - samples[0][0] < 300:
+            if samples[-1][0] - samples[0][0] < 300 or len(samples) < 10:
                 continue
             tenth = len(samples) / 10
             self.say('memory of %s %d over %d s, kB: %s' % (
