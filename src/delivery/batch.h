@@ -63,6 +63,7 @@ typedef struct EeDelivery
 	EeOrder    *order;			/* NULL: to be read, where it is ordered */
 	int			again_limit;	/* how many may be tried at once; 0: as time allows */
 	TimestampTz held_until;		/* by its limits: flow.h */
+	int			slice_ms;		/* a batch may take, as others wait; 0: as set */
 } EeDelivery;
 
 typedef struct EeBatch

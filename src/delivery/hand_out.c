@@ -47,7 +47,7 @@ static void in_groups(EeDelivery *delivery, const EeUnit *unit,
 					  EeProgress *progress);
 static void ring(EeDelivery *delivery, EeBatch *batch, int limit,
 				 EeProgress *progress);
-static TimestampTz batch_end(void);
+static TimestampTz batch_end(const EeDelivery *delivery);
 static bool cut_short(const EeDelivery *delivery, const EeUnit *unit);
 static bool hold(EeDelivery *delivery, TupleTableSlot *slot, Parking *parking);
 static Parking *begin_parking(void);
@@ -89,10 +89,12 @@ ee_hand_out(EeDelivery *delivery, const EeUnit *unit, EeBatch *batch,
 }
 
 static TimestampTz
-batch_end(void)
+batch_end(const EeDelivery *delivery)
 {
-	return GetCurrentTimestamp() +
-		ee_config_delivery_batch_time * INT64CONST(1000);
+	int			ms = delivery->slice_ms > 0 ? delivery->slice_ms :
+		ee_config_delivery_batch_time;
+
+	return GetCurrentTimestamp() + ms * INT64CONST(1000);
 }
 
 /* Something more urgent has come: the batch commits what it has. */
@@ -107,7 +109,7 @@ one_by_one(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 		   EeBatch *batch, int limit, EeProgress *progress)
 {
 	EeSubscription *subscription = delivery->subscription;
-	TimestampTz end = batch_end();
+	TimestampTz end = batch_end(delivery);
 	MemoryContext per_event =
 		AllocSetContextCreate(CurrentMemoryContext, "event_engine event",
 							  ALLOCSET_DEFAULT_SIZES);
@@ -209,7 +211,7 @@ in_groups(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 
 	ee_group_begin(&group, delivery, unit, handler, batch->next,
 				   &delivery->caution, &group_calls, parking);
-	group.until = batch_end();
+	group.until = batch_end(delivery);
 	progress->in_batch = true;
 	/* one group in any case, or what is more urgent could stop us for ever */
 	do
@@ -255,7 +257,7 @@ in_groups(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 static void
 ring(EeDelivery *delivery, EeBatch *batch, int limit, EeProgress *progress)
 {
-	TimestampTz end = batch_end();
+	TimestampTz end = batch_end(delivery);
 	TupleTableSlot *slot;
 
 	progress->in_batch = true;

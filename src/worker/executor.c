@@ -44,6 +44,8 @@
 
 /* Between two looks at a subscription that somebody else has locked. */
 #define LOCKED_INTERVAL_MS	10
+/* A shorter batch would be all commit. */
+#define SLICE_MIN_MS		10
 
 static EeWorkerSlot *slot;
 static Oid	role;
@@ -77,6 +79,7 @@ static void publish_interest(void);
 static bool run_all(void);
 static bool run_class(EePriority class, bool *busy);
 static bool run_urgent(EePriority class);
+static int	fair_slice(EePriority class);
 static bool is_ready(const EeDelivery *delivery, TimestampTz now);
 static bool run_one(EeDelivery *delivery);
 static void note_news(void);
@@ -443,6 +446,7 @@ run_all(void)
 static bool
 run_class(EePriority class, bool *busy)
 {
+	int			slice_ms = fair_slice(class);
 	bool		worked = false;
 	ListCell   *lc;
 
@@ -452,6 +456,7 @@ run_class(EePriority class, bool *busy)
 
 		if (!is_ready(delivery, GetCurrentTimestamp()))
 			continue;
+		delivery->slice_ms = slice_ms;
 		if (ee_shared_more_urgent(class))
 			worked |= run_urgent(class);
 		if (subscriptions_generation == 0)
@@ -480,6 +485,24 @@ run_urgent(EePriority class)
 		if (urgent != EE_PRIORITY_NORMAL && subscriptions_generation != 0)
 			worked |= run_class(urgent, &busy);
 	return worked;
+}
+
+/*
+ * What a batch may take of the time, as all that are ready share what one
+ * would have: so a turn of all takes no longer than a batch of one.
+ */
+static int
+fair_slice(EePriority class)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, lanes[class])
+		if (is_ready(lfirst(lc), now))
+			n++;
+	return n < 2 ? 0 : Max(ee_config_delivery_batch_time / n,
+						   Min(SLICE_MIN_MS, ee_config_delivery_batch_time));
 }
 
 static bool
