@@ -90,6 +90,7 @@ BEGIN
 		WHEN 'backoff_max_ms' THEN lower := 0; upper := 2592000000;
 		WHEN 'timeout_ms' THEN lower := 0; upper := 86400000;
 		WHEN 'idempotency_window_ms' THEN lower := 1; upper := 31536000000;
+		WHEN 'concurrency' THEN lower := 1; upper := 64;
 		WHEN 'rate_limit' THEN lower := 0; upper := 1000000; whole := false;
 		WHEN 'rate_burst' THEN lower := 1; upper := 1000000; whole := false;
 		WHEN 'max_in_flight' THEN lower := 0; upper := 1000000;
@@ -141,7 +142,7 @@ BEGIN
 		ELSE
 			RAISE EXCEPTION USING ERRCODE = 'VE304',
 				MESSAGE = format('unknown option "%s"', name),
-				HINT = 'Options are batch_size, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, ordered, on_dead_letter, immediate, rate_limit, rate_burst, max_in_flight, backpressure, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, idempotency_window_ms, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
+				HINT = 'Options are batch_size, concurrency, max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, processing_log, ordered, on_dead_letter, immediate, rate_limit, rate_burst, max_in_flight, backpressure, breaker_threshold, breaker_window_ms, breaker_recovery_ms, start, delivery_guarantee, idempotency_key, idempotency_window_ms, filter, circuitBreaker {threshold, windowMs, recoveryMs}, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
 	END CASE;
 
 	IF lower IS NOT NULL THEN
@@ -280,6 +281,24 @@ COMMENT ON FUNCTION event_engine.check_handler(oid, regprocedure) IS
 	'Raises what forbids a function as handler of a role''s subscription.';
 
 /*
+ * The epochs of a subscription, with another one at the end where its options
+ * assign events to lanes otherwise than before.
+ */
+CREATE FUNCTION event_engine.draft_epochs(draft event_engine.subscriptions)
+	RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN draft.epochs IS NULL THEN jsonb_build_array(e.epoch)
+		WHEN draft.epochs -> -1 = e.epoch THEN draft.epochs
+		ELSE draft.epochs || e.epoch END
+	FROM (SELECT jsonb_build_object(
+		'concurrency', COALESCE(draft.options -> 'concurrency', '1'),
+		'ordered', COALESCE(draft.options -> 'ordered', 'false')) AS epoch) AS e
+$$;
+COMMENT ON FUNCTION event_engine.draft_epochs(event_engine.subscriptions) IS
+	'Internal: by which rules the events of a subscription are assigned to lanes.';
+
+/*
  * A subscription as it would be stored: old with what is given laid over it.
  * Null keeps what old has.  patterns and match are replaced together, filter
  * and filters as well; an empty filter is none.
@@ -355,6 +374,9 @@ BEGIN
 			THEN 'A channel has 1 to 63 bytes.'
 		WHEN draft.kind <> 'handler' AND (draft.options -> 'ordered')::boolean
 			THEN format('Kind %s cannot be ordered: only a handler tells when an event is done with.', draft.kind)
+		WHEN draft.kind <> 'handler'
+			AND (draft.options ->> 'concurrency')::integer > 1
+			THEN format('Kind %s has no concurrency.', draft.kind)
 		WHEN draft.kind = 'notify' AND draft.options ->> 'delivery_guarantee'
 			IN ('at_least_once', 'exactly_once')
 			THEN 'Kind notify delivers at most once.'
@@ -390,6 +412,8 @@ BEGIN
 			DETAIL = 'An exact pattern must be registered before it is subscribed to.',
 			HINT = 'Register it with event_engine.register_event_definition(), or subscribe to a wildcard.';
 	END IF;
+
+	draft.epochs := event_engine.draft_epochs(draft);
 
 	IF draft.kind = 'handler' THEN
 		PERFORM event_engine.check_handler(draft.owner,
@@ -469,10 +493,7 @@ BEGIN
 				options, epochs)
 			VALUES (draft.subscriber, draft.owner, draft.kind, draft.patterns,
 				draft.match, draft.filter_path, draft.filters, draft.handler,
-				draft.channel, draft.options,
-				jsonb_build_array(jsonb_build_object('concurrency', 1,
-					'ordered', COALESCE((draft.options -> 'ordered')::boolean,
-						false))))
+				draft.channel, draft.options, draft.epochs)
 			ON CONFLICT ON CONSTRAINT subscriptions_subscriber_key DO NOTHING
 			RETURNING s.* INTO stored;
 		IF FOUND THEN
@@ -606,9 +627,15 @@ BEGIN
 		SET patterns = draft.patterns, match = draft.match,
 			filter_path = draft.filter_path, filters = draft.filters,
 			handler = draft.handler, channel = draft.channel,
-			options = draft.options, updated_at = clock_timestamp()
+			options = draft.options, epochs = draft.epochs,
+			updated_at = clock_timestamp()
 		WHERE s.number = old.number;
 	PERFORM event_engine.reorder_deliveries(old, draft);
+	-- all lanes are locked: what was published until now is theirs
+	IF draft.epochs <> old.epochs THEN
+		PERFORM event_engine.begin_epoch(old.number,
+			old.epoch + jsonb_array_length(old.epochs));
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION event_engine.update_subscription_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, jsonb) IS

@@ -10,6 +10,54 @@ CREATE FUNCTION event_engine.start_cursor(number integer, start text)
 COMMENT ON FUNCTION event_engine.start_cursor(integer, text) IS
 	'Internal: gives a subscription its first cursor, at now, beginning or a time.';
 
+CREATE FUNCTION event_engine.begin_epoch(number integer, epoch integer)
+	RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_begin_epoch';
+COMMENT ON FUNCTION event_engine.begin_epoch(integer, integer) IS
+	'Internal: events from here on are assigned to lanes by another rule.';
+
+/* The running one is over: its totals go on, its cursors do not. */
+CREATE FUNCTION event_engine.begin_next_epoch(number integer)
+	RETURNS void
+	LANGUAGE sql
+	SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE event_engine.subscription_cursors AS o
+		SET delivered = o.delivered + t.delivered, failed = o.failed + t.failed,
+			dead = o.dead + t.dead, moved_at = t.moved_at
+		FROM event_engine.subscriptions AS s,
+			LATERAL (SELECT sum(l.delivered)::bigint AS delivered,
+				sum(l.failed)::bigint AS failed, sum(l.dead)::bigint AS dead,
+				max(l.moved_at) AS moved_at
+			FROM (SELECT DISTINCT ON (m.lane) m.* FROM (
+					SELECT a.lane, a.move, a.delivered, a.failed, a.dead, a.moved_at
+					FROM event_engine.subscription_cursor_moves AS a
+					WHERE a.subscription_number = s.number
+						AND a.lane / 1024 = s.epoch
+					UNION ALL
+					SELECT g.lane, g.move, g.delivered, g.failed, g.dead, g.moved_at
+					FROM event_engine.subscription_cursors AS g
+					WHERE g.subscription_number = s.number
+						AND g.lane / 1024 = s.epoch) AS m
+				ORDER BY m.lane, m.move DESC) AS l) AS t
+		WHERE s.number = begin_next_epoch.number
+			AND o.subscription_number = s.number
+			AND o.lane = (s.epoch + 1) * 1024 + 1023;
+	DELETE FROM event_engine.subscription_cursor_moves AS a
+		USING event_engine.subscriptions AS s
+		WHERE s.number = begin_next_epoch.number
+			AND a.subscription_number = s.number AND a.lane / 1024 = s.epoch;
+	DELETE FROM event_engine.subscription_cursors AS g
+		USING event_engine.subscriptions AS s
+		WHERE s.number = begin_next_epoch.number
+			AND g.subscription_number = s.number AND g.lane / 1024 = s.epoch;
+	UPDATE event_engine.subscriptions AS s
+		SET epoch = s.epoch + 1, epochs = s.epochs - 0
+		WHERE s.number = begin_next_epoch.number;
+$$;
+COMMENT ON FUNCTION event_engine.begin_next_epoch(integer) IS
+	'Internal: all lanes of the running epoch have come to its end.';
+
 CREATE FUNCTION event_engine.lock_subscription(number integer)
 	RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

@@ -42,7 +42,8 @@ COMMENT ON TABLE event_engine.subscription_cursors IS
 /*
  * subscription_cursor_moves: the same columns, appended to by every batch in
  * the transaction of its effects, gathered into subscription_cursors and
- * emptied by TRUNCATE.  Nothing in it is ever updated or deleted, hence a
+ * emptied by TRUNCATE.  Nothing in it is updated, or deleted save where a
+ * subscription or an epoch ends, hence a
  * snapshot held open elsewhere costs it nothing.
  */
 CREATE TABLE event_engine.subscription_cursor_moves (
@@ -189,14 +190,16 @@ COMMENT ON TYPE event_engine.received_event IS
 	'An event as a pulling client receives it, with the receipt of its lease.';
 
 /*
- * executor_starts: starts of a role's executor since it was last known to
+ * executor_starts: starts of an executor of a role since it was last known to
  * have been through all its subscriptions.  More than one tells that a
  * handler may be taking it down.
  */
 CREATE TABLE event_engine.executor_starts (
-	owner oid NOT NULL PRIMARY KEY,
+	owner oid NOT NULL,
+	member integer NOT NULL,
 	starts integer NOT NULL,
-	started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+	started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (owner, member)
 );
 COMMENT ON TABLE event_engine.executor_starts IS
 	'Starts of executors that have not yet proven to survive their work.';

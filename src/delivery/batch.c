@@ -10,6 +10,7 @@
 #include "utils/snapmgr.h"
 
 #include "delivery/batch.h"
+#include "delivery/epoch.h"
 #include "delivery/flow.h"
 #include "ground/invalidate.h"
 
@@ -53,7 +54,14 @@ ee_batch_begin(EeDelivery *delivery)
 	PushActiveSnapshot(batch->snapshot);
 	if (!at->in_range)
 	{
-		at->high = *ee_log_position_current();
+		const EeLogPosition *end = ee_epoch_end(delivery);
+
+		delivery->at_end = end != NULL && ee_log_position_equal(&at->low, end);
+		batch->last = end != NULL && !delivery->at_end;
+		if (end != NULL)
+			at->high = *end;
+		else
+			at->high = *ee_log_position_current();
 		at->in_range = true;
 		at->seq = 0;
 		batch->fresh = true;
@@ -66,6 +74,9 @@ ee_batch_begin(EeDelivery *delivery)
 			return batch;
 		}
 	}
+	else if (ee_epoch_end(delivery) != NULL)
+		batch->last = ee_log_position_equal(&at->high,
+											ee_epoch_end(delivery));
 	if (!look_up_patterns(batch))
 		batch->reader = ee_log_reader_begin(at, NULL, 0,
 											delivery->lane.class,
@@ -178,6 +189,8 @@ ee_batch_end(EeBatch *batch)
 		at->in_range = false;
 		at->seq = at->low.seq;
 	}
+	else
+		batch->last = false;
 	PopActiveSnapshot();
 	UnregisterSnapshot(batch->snapshot);
 }

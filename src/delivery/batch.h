@@ -36,6 +36,8 @@ typedef struct EeDelivery
 {
 	EeSubscription *subscription;
 	EeLane		lane;
+	EeLogPosition *end;			/* of its epoch, if known; see epoch.h */
+	bool		at_end;			/* it has come there */
 	struct EeDelivery *base;	/* of the class normal: does the retries */
 	MemoryContext context;		/* of all below, and of the struct */
 	Datum	   *patterns;		/* the registered ones it wants; NULL: all */
@@ -74,6 +76,7 @@ typedef struct EeBatch
 	Snapshot	snapshot;
 	EeEvent		event;			/* last given, where filters need it */
 	bool		exhausted;		/* the range is read to its end */
+	bool		last;			/* which is the end of its epoch, for the first time */
 	bool		fresh;			/* its end was the present when the batch began */
 	int			examined;
 } EeBatch;

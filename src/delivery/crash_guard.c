@@ -20,22 +20,22 @@ static ErrorData *unfinished(void);
 static void take(EeDelivery *delivery, Datum event, text *key);
 
 bool
-ee_crash_guard_start(Oid owner)
+ee_crash_guard_start(Oid owner, int member)
 {
 	static EePlan note =
-		EE_PLAN("INSERT INTO event_engine.executor_starts AS e (owner, starts) "
-				"VALUES ($1, 1) ON CONFLICT (owner) DO UPDATE SET "
+		EE_PLAN("INSERT INTO event_engine.executor_starts AS e (owner, member, starts) "
+				"VALUES ($1, $2, 1) ON CONFLICT (owner, member) DO UPDATE SET "
 				"starts = e.starts + 1, started_at = pg_catalog.clock_timestamp() "
-				"RETURNING starts", "oid");
+				"RETURNING starts", "oid", "int4");
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		value = ObjectIdGetDatum(owner);
+	Datum		values[] = {ObjectIdGetDatum(owner), Int32GetDatum(member)};
 	int			starts;
 	bool		isnull;
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	ee_plan_execute(&note, &value, NULL, false, 0);
+	ee_plan_execute(&note, values, NULL, false, 0);
 	starts = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 										 SPI_tuptable->tupdesc, 1, &isnull));
 	ee_plan_end(&frame);
@@ -44,18 +44,18 @@ ee_crash_guard_start(Oid owner)
 }
 
 void
-ee_crash_guard_survived(Oid owner)
+ee_crash_guard_survived(Oid owner, int member)
 {
 	static EePlan take_back =
 		EE_PLAN("UPDATE event_engine.executor_starts SET starts = 0 "
-				"WHERE owner = $1", "oid");
+				"WHERE owner = $1 AND member = $2", "oid", "int4");
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		value = ObjectIdGetDatum(owner);
+	Datum		values[] = {ObjectIdGetDatum(owner), Int32GetDatum(member)};
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	ee_plan_execute(&take_back, &value, NULL, false, 0);
+	ee_plan_execute(&take_back, values, NULL, false, 0);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 }

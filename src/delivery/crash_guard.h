@@ -18,8 +18,8 @@
 #include "delivery/unit.h"
 
 /* Note a start; true: the latest one did not survive.  In a transaction. */
-extern bool ee_crash_guard_start(Oid owner);
-extern void ee_crash_guard_survived(Oid owner);
+extern bool ee_crash_guard_start(Oid owner, int member);
+extern void ee_crash_guard_survived(Oid owner, int member);
 
 /*
  * Instead of a batch: put the next event among the deliveries that are due,

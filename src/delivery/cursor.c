@@ -39,10 +39,10 @@
 
 /*
  * Parts of the lock on a subscription: the whole, which its lanes share, and
- * the lanes.  Part 1 is of roles, see executor.c.
+ * the lanes.  Above them are the executors of roles (EE_LOCK_MEMBERS).
  */
 #define LOCK_SUBSCRIPTION	0
-#define LOCK_LANES			2
+#define LOCK_LANES			1
 
 /* How often, and with what pause, to try for the lock on the moves. */
 #define GATHER_TRIES		50
@@ -94,6 +94,16 @@ ee_cursor_lock_all(int32 number)
 
 	subscription_tag(&tag, number, LOCK_SUBSCRIPTION);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+bool
+ee_cursor_try_lock_all(int32 number)
+{
+	LOCKTAG		tag;
+
+	subscription_tag(&tag, number, LOCK_SUBSCRIPTION);
+	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+		LOCKACQUIRE_NOT_AVAIL;
 }
 
 EeCursor *

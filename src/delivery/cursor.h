@@ -31,6 +31,9 @@ extern bool ee_cursor_is_locked(int32 number, int32 lane);
 /* Nobody moves any cursor of the subscription; waits for those who do. */
 extern void ee_cursor_lock_all(int32 number);
 
+/* The same, false when somebody does. */
+extern bool ee_cursor_try_lock_all(int32 number);
+
 /*
  * Read as of now, in CurrentMemoryContext; needs the lane's lock to stay
  * true.  A lane that has not moved yet stands at its epoch's origin.

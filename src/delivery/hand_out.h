@@ -17,6 +17,7 @@ typedef struct EeProgress
 {
 	EeRound		round;
 	bool		in_batch;		/* it is known which event is to blame */
+	bool		at_end;			/* of the lane's epoch, see epoch.h */
 	bool		committing;		/* the handler has done its work */
 	int			handled;		/* events before that one */
 	TimestampTz began;			/* with that one */

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 
 #include "delivery/lane.h"
+#include "ground/config.h"
 
 static int	index_of(Datum key, bool no_key, int64 seq, int concurrency);
 
@@ -35,6 +36,37 @@ ee_lane_of(const EeSubscription *subscription, int index, EePriority class)
 	if (subscription->kind == EE_SUBSCRIPTION_NOTIFY)
 		lane.ordered = false;
 	return lane;
+}
+
+/* As many as the one that asks for most. */
+int
+ee_lane_members(List *subscriptions, Oid owner)
+{
+	int			members = 1;
+	ListCell   *lc;
+
+	foreach(lc, subscriptions)
+	{
+		const EeSubscription *subscription = lfirst(lc);
+
+		if (subscription->owner == owner &&
+			subscription->status == EE_SUBSCRIPTION_ACTIVE &&
+			subscription->kind == EE_SUBSCRIPTION_HANDLER)
+			members = Max(members, subscription->concurrency);
+	}
+	return Min(members, ee_config_worker_executors_per_role);
+}
+
+/*
+ * Subscriptions of one lane are spread, so that a slow one does not hold up
+ * all others.
+ */
+int
+ee_lane_member(const EeSubscription *subscription, int index, int members)
+{
+	if (subscription->concurrency == 1)
+		return subscription->number % members;
+	return index % members;
 }
 
 bool

@@ -27,6 +27,9 @@
 #define EE_LANES_PER_EPOCH	1024
 #define EE_MAX_CONCURRENCY	64
 
+/* The first of the parts of a lock that are of executors, not of lanes. */
+#define EE_LOCK_MEMBERS		(EE_LANES_PER_EPOCH + 1)
+
 /* Lanes of a class get one turn in so many where more urgent ones have work. */
 #define EE_LOW_SHARE	8
 
@@ -70,6 +73,14 @@ typedef struct EeLane
 /* A lane of the subscription's running epoch. */
 extern EeLane ee_lane_of(const EeSubscription *subscription, int index,
 						 EePriority class);
+
+/*
+ * How many executors a role is to have, of the subscriptions given, and which
+ * of them delivers a lane.
+ */
+extern int	ee_lane_members(List *subscriptions, Oid owner);
+extern int	ee_lane_member(const EeSubscription *subscription, int index,
+						   int members);
 
 /* Are there lanes of this class? */
 extern bool ee_lane_class_exists(const EeSubscription *subscription,

@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "delivery/epoch.h"
 #include "delivery/group.h"
 #include "delivery/hand_out.h"
 #include "delivery/handler.h"
@@ -40,6 +41,8 @@
 
 static void run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 					  EeProgress *progress);
+static void end_epoch(EeDelivery *delivery, const EeUnit *unit,
+					  EeRound *round);
 static void close_in(EeDelivery *delivery, const EeProgress *progress);
 static bool settle(EeDelivery *delivery, const EeUnit *unit,
 				   const ErrorData *error, int64 duration_ms);
@@ -233,8 +236,21 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 		FreeErrorData(error);
 	}
 	round = progress->round;
+	if (error == NULL && progress->at_end)
+		end_epoch(delivery, unit, &round);
 	pfree(progress);
 	return round;
+}
+
+/* The lane is at its end; as long as others are not, look again and again. */
+static void
+end_epoch(EeDelivery *delivery, const EeUnit *unit, EeRound *round)
+{
+	EeRoundOutcome outcome = ee_epoch_close(delivery, unit);
+
+	if (outcome == EE_ROUND_STALE || round->outcome == EE_ROUND_IDLE)
+		round->outcome = outcome;
+	delivery->behind = true;
 }
 
 /*
@@ -294,12 +310,16 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	ee_batch_end(batch);
 
 	if (progress->handled > 0)
-	{
 		progress->round.outcome = EE_ROUND_DONE;
+	/* that a lane has come to its end is to be known to the others */
+	if (progress->handled > 0 || batch->last)
+	{
 		batch->next->delivered += progress->round.delivered;
 		ee_debug_point("delivery_before_move");
-		ee_cursor_store(subscription->number, delivery->lane.number, batch->next);
+		ee_cursor_store(subscription->number, delivery->lane.number,
+						batch->next);
 	}
+	progress->at_end = batch->last || delivery->at_end;
 	delivery->behind = !ee_batch_reached_end(batch);
 
 	/* the cursor must outlive the transaction */

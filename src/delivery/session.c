@@ -118,8 +118,8 @@ ee_session_process_batch(int max, const char *only)
 	uint64		generation;
 	List	   *subscriptions;
 	ListCell   *lc;
-	int32		last = PG_INT32_MIN;
-	bool		again;
+	volatile int32 last = PG_INT32_MIN;
+	volatile bool again;
 	volatile int done = 0;
 
 	PreventCommandIfReadOnly("process_batch()");
@@ -160,12 +160,18 @@ ee_session_process_batch(int max, const char *only)
 			{
 				done += process_subscription(subscription, generation,
 											 max - done);
+				/* the next epoch of the same subscription may have begun */
+				again = subscription->n_epochs > 1 && done < max &&
+					generation !=
+					ee_invalidate_generation(EE_REL_SUBSCRIPTIONS);
 			}
 			PG_CATCH();
 			{
 				leave_unit(caller);
 			}
 			PG_END_TRY();
+			if (again)
+				break;
 			last = subscription->number;
 		}
 	} while (again);

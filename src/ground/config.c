@@ -39,6 +39,7 @@ int			ee_config_delivery_shared_subscriptions = 4096;
 int			ee_config_operations_counted_patterns = 2000;
 int			ee_config_worker_slots = 32;
 int			ee_config_worker_launch_interval = 10000;
+int			ee_config_worker_executors_per_role = 4;
 int			ee_config_worker_idle_timeout = 60000;
 
 static const struct config_enum_entry partition_periods[] = {
@@ -271,14 +272,22 @@ define_operations(void)
 static void
 define_worker(void)
 {
-	/* needed for shared memory only, and refused once the server is up */
+	/* needed by workers only, and refused once the server is up */
 	if (process_shared_preload_libraries_in_progress)
+	{
 		DefineCustomIntVariable("event_engine.worker_slots",
 								"Number of executors in all databases together.",
 								"Each is a background worker and counts in max_worker_processes, as does one router a database.",
 								&ee_config_worker_slots,
 								32, 1, 1024,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+		DefineCustomIntVariable("event_engine.worker_executors_per_role",
+								"Number of executors that a role may have at once.",
+								"A role has as many as the greatest concurrency of its subscriptions asks for.",
+								&ee_config_worker_executors_per_role,
+								4, 1, 64,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	}
 	DefineCustomIntVariable("event_engine.worker_launch_interval",
 							"How often the launcher looks for new databases.",
 							NULL,

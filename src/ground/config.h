@@ -44,6 +44,7 @@ extern int	ee_config_operations_counted_patterns;
 /* worker */
 extern int	ee_config_worker_slots;
 extern int	ee_config_worker_launch_interval;	/* milliseconds */
+extern int	ee_config_worker_executors_per_role;
 extern int	ee_config_worker_idle_timeout;	/* milliseconds */
 
 typedef enum EePartitionPeriod

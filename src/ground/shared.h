@@ -78,6 +78,7 @@ typedef struct EeWorkerSlot
 {
 	pg_atomic_uint32 dbid;		/* InvalidOid: free; read without lock */
 	Oid			roleid;
+	int			member;			/* of the role's executors, from 0 */
 	EeSlotState state;
 	uint32		generation;
 	int			pid;
@@ -163,7 +164,7 @@ extern bool ee_shared_take_launcher_request(void);
 /* Slots: reserve (by who starts a process), attach (by the process). */
 extern EeDatabaseSlot *ee_shared_reserve_router(Oid dbid, bool *running);
 extern EeWorkerSlot *ee_shared_reserve_executor(Oid dbid, Oid roleid,
-												bool *running);
+												int member, bool *running);
 extern void ee_shared_free_database(EeDatabaseSlot *slot, Oid dbid);
 extern void ee_shared_unreserve_router(EeDatabaseSlot *slot,
 									   uint32 generation);
@@ -174,8 +175,8 @@ extern EeWorkerSlot *ee_shared_attach_executor(int index, uint32 generation);
 extern int	ee_shared_router_index(EeDatabaseSlot *slot);
 extern int	ee_shared_executor_index(EeWorkerSlot *slot);
 extern EeDatabaseSlot *ee_shared_my_database(void);
-extern bool ee_shared_executor_exists(Oid dbid, Oid roleid);
-extern bool ee_shared_executor_runs(Oid dbid, Oid roleid);
+extern bool ee_shared_executor_exists(Oid dbid, Oid roleid, int member);
+extern bool ee_shared_executor_runs(Oid dbid, Oid roleid, int member);
 extern bool ee_shared_executor_retire(void);
 extern void ee_shared_executor_nudge(Oid dbid, Oid roleid);
 

@@ -25,7 +25,7 @@ static void detach_launcher(int code, Datum arg);
 static void detach_router(int code, Datum arg);
 static void detach_executor(int code, Datum arg);
 static void leave_to_router(EeDatabaseSlot *db, bool failed);
-static bool find_executor(Oid dbid, Oid roleid, bool running);
+static bool find_executor(Oid dbid, Oid roleid, int member, bool running);
 
 /* --------------------------------------------------------------- launcher */
 
@@ -167,9 +167,9 @@ ee_shared_unreserve_router(EeDatabaseSlot *db, uint32 generation)
 	LWLockRelease(ee_shared->lock);
 }
 
-/* As ee_shared_reserve_router, for the executor of a role. */
+/* As ee_shared_reserve_router, for an executor of a role. */
 EeWorkerSlot *
-ee_shared_reserve_executor(Oid dbid, Oid roleid, bool *running)
+ee_shared_reserve_executor(Oid dbid, Oid roleid, int member, bool *running)
 {
 	EeWorkerSlot *free_slot = NULL;
 
@@ -189,7 +189,7 @@ ee_shared_reserve_executor(Oid dbid, Oid roleid, bool *running)
 		if (worker->state == EE_SLOT_FREE)
 			free_slot = free_slot ? free_slot : worker;
 		else if (pg_atomic_read_u32(&worker->dbid) == dbid &&
-				 worker->roleid == roleid)
+				 worker->roleid == roleid && worker->member == member)
 			*running = true;
 	}
 	if (*running)
@@ -199,6 +199,7 @@ ee_shared_reserve_executor(Oid dbid, Oid roleid, bool *running)
 		free_slot->state = EE_SLOT_STARTING;
 		free_slot->generation++;
 		free_slot->roleid = roleid;
+		free_slot->member = member;
 		free_slot->pid = 0;
 		free_slot->started_at = GetCurrentTimestamp();
 		pg_atomic_write_u32(&free_slot->procno, EE_NO_PROC);
@@ -411,21 +412,21 @@ ee_shared_more_urgent(EePriority class)
 	return false;
 }
 
-/* Is there an executor of this role in this database, or coming? */
+/* Is there this executor of the role in this database, or coming? */
 bool
-ee_shared_executor_exists(Oid dbid, Oid roleid)
+ee_shared_executor_exists(Oid dbid, Oid roleid, int member)
 {
-	return find_executor(dbid, roleid, false);
+	return find_executor(dbid, roleid, member, false);
 }
 
 /* Is it there? */
 bool
-ee_shared_executor_runs(Oid dbid, Oid roleid)
+ee_shared_executor_runs(Oid dbid, Oid roleid, int member)
 {
-	return find_executor(dbid, roleid, true);
+	return find_executor(dbid, roleid, member, true);
 }
 
-/* Let the executor of a role, if there is one, look at the log. */
+/* Let the executors of a role look at the log. */
 void
 ee_shared_executor_nudge(Oid dbid, Oid roleid)
 {
@@ -446,7 +447,7 @@ ee_shared_executor_nudge(Oid dbid, Oid roleid)
 }
 
 static bool
-find_executor(Oid dbid, Oid roleid, bool running)
+find_executor(Oid dbid, Oid roleid, int member, bool running)
 {
 	bool		exists = false;
 
@@ -456,7 +457,7 @@ find_executor(Oid dbid, Oid roleid, bool running)
 		EeWorkerSlot *worker = &ee_shared->workers[i];
 
 		exists = pg_atomic_read_u32(&worker->dbid) == dbid &&
-			worker->roleid == roleid &&
+			worker->roleid == roleid && worker->member == member &&
 			(worker->state == EE_SLOT_RUNNING ||
 			 (!running && worker->state == EE_SLOT_STARTING &&
 			  !start_expired(worker->state, worker->started_at)));

@@ -109,6 +109,14 @@ ee_log_position_sees(const EeLogPosition *position, int64 seq, uint64 xid)
 	return !in_progress(position, xid);
 }
 
+bool
+ee_log_position_equal(const EeLogPosition *a, const EeLogPosition *b)
+{
+	return a->seq == b->seq && a->base_seq == b->base_seq &&
+		a->xmin == b->xmin && a->xmax == b->xmax && a->nxip == b->nxip &&
+		memcmp(a->xip, b->xip, sizeof(uint64) * a->nxip) == 0;
+}
+
 static bool
 in_progress(const EeLogPosition *position, uint64 xid)
 {

@@ -1,12 +1,15 @@
 /*
  * executor.c
- *	  One a role with subscriptions: delivers, as that role.
+ *	  One or several a role with subscriptions: deliver, as that role.
  *
  * The process is the role's own session, so a handler can reach nothing that
  * its owner could not reach from psql.  It keeps the cursors of its
- * subscriptions in memory; a lock on (database, role) sees to it that there
- * is one such process, another on each subscription lets sessions step in
- * between.
+ * lanes in memory; a lock on (database, role, member) sees to it that there
+ * is one such process, another on each lane lets sessions step in between.
+ * Which member delivers a lane follows from the subscriptions of the role, so
+ * all who know of the same ones agree.  For a moment two may not, and deliver
+ * a lane in turn: then the number of the cursor's move, which is unique, ends
+ * the one who did not know of the other.
  *
  * Urgent lanes go first, and when news for them come a batch of a less urgent
  * one is cut short.  Those of a class other than normal are made when the log
@@ -49,6 +52,7 @@
 
 static EeWorkerSlot *slot;
 static Oid	role;
+static int	member;
 
 /* of the role, see claim_role() */
 static LOCKTAG role_lock;
@@ -74,6 +78,7 @@ static bool guarded_work_left(void);
 static void note_survival(void);
 static bool set_is_current(void);
 static void read_set(void);
+static void add_lanes(EeSubscription *subscription, int members);
 static void use_class(EePriority class);
 static void publish_interest(void);
 static bool run_all(void);
@@ -110,6 +115,7 @@ ee_executor_main(Datum arg)
 	if (slot == NULL)
 		proc_exit(0);
 	role = start.roleid;
+	member = start.member;
 	ee_worker_connect(start.dbid, role, "event_engine executor");
 	if (!claim_role())
 		proc_exit(0);
@@ -164,8 +170,8 @@ ee_executor_main(Datum arg)
 }
 
 /*
- * One executor a role, whatever becomes of shared memory: the lock is the
- * session's, as it is to outlast the units.
+ * One executor for each member of a role, whatever becomes of shared memory:
+ * the lock is the session's, as it is to outlast the units.
  */
 static bool
 claim_role(void)
@@ -174,11 +180,12 @@ claim_role(void)
 
 	ee_worker_begin();
 	SET_LOCKTAG_OBJECT(role_lock, MyDatabaseId,
-					   ee_extension_relid(EE_REL_SUBSCRIPTIONS), role, 1);
+					   ee_extension_relid(EE_REL_SUBSCRIPTIONS), role,
+					   EE_LOCK_MEMBERS + member);
 	before_shmem_exit(unlock_role, (Datum) 0);
 	claimed = lock_role();
 	if (claimed)
-		guarded = ee_crash_guard_start(role);
+		guarded = ee_crash_guard_start(role, member);
 	ee_worker_commit();
 	return claimed;
 }
@@ -214,7 +221,8 @@ abort_unit(void)
 	if (!lock_role())
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("another executor delivers for role %u", role)));
+				 errmsg("another executor delivers for role %u, member %d",
+						role, member)));
 }
 
 /*
@@ -236,7 +244,7 @@ note_survival(void)
 	ListCell   *lc;
 
 	ee_worker_begin();
-	ee_crash_guard_survived(role);
+	ee_crash_guard_survived(role, member);
 	ee_worker_commit();
 	survived = true;
 	guarded = false;
@@ -263,6 +271,8 @@ static void
 read_set(void)
 {
 	MemoryContext old;
+	List	   *subscriptions;
+	int			members;
 	ListCell   *lc;
 
 	if (set_context != NULL)
@@ -277,15 +287,34 @@ read_set(void)
 	subscriptions_generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 	registry_generation = ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
 	PushActiveSnapshot(GetLatestSnapshot());
-	foreach(lc, ee_subscription_load_all(role))
+	subscriptions = ee_subscription_load_all(role);
+	members = ee_lane_members(subscriptions, role);
+	foreach(lc, subscriptions)
 	{
 		EeSubscription *subscription = lfirst(lc);
+
+		if (subscription->status == EE_SUBSCRIPTION_ACTIVE &&
+			subscription->kind != EE_SUBSCRIPTION_PULL)
+			add_lanes(subscription, members);
+	}
+	class_used[EE_PRIORITY_NORMAL] = true;
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
+	publish_interest();
+	ee_worker_commit();
+}
+
+/* Those that this member delivers. */
+static void
+add_lanes(EeSubscription *subscription, int members)
+{
+	for (int i = 0; i < subscription->concurrency; i++)
+	{
 		EeDelivery *delivery;
 
-		if (subscription->status != EE_SUBSCRIPTION_ACTIVE ||
-			subscription->kind == EE_SUBSCRIPTION_PULL)
+		if (ee_lane_member(subscription, i, members) != member)
 			continue;
-		delivery = ee_round_delivery(subscription, 0,
+		delivery = ee_round_delivery(subscription, i,
 									 subscriptions_generation, set_context);
 		ee_round_expand(delivery);
 		delivery->guarded = guarded &&
@@ -293,11 +322,6 @@ read_set(void)
 		lanes[EE_PRIORITY_NORMAL] = lappend(lanes[EE_PRIORITY_NORMAL],
 											delivery);
 	}
-	class_used[EE_PRIORITY_NORMAL] = true;
-	PopActiveSnapshot();
-	MemoryContextSwitchTo(old);
-	publish_interest();
-	ee_worker_commit();
 }
 
 /* There are events of this class: make its lanes, if they are not there. */

@@ -162,6 +162,7 @@ visit(Oid dbid)
 	start.generation = slot->generation;
 	start.dbid = dbid;
 	start.roleid = InvalidOid;
+	start.member = 0;
 	entry->started_at = now;
 	snprintf(name, sizeof(name), "event_engine router for database %u",
 			 dbid);

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery/broken.h"
+#include "delivery/lane.h"
 #include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
@@ -47,10 +48,11 @@
 /* While some role waits for its executor. */
 #define WANTED_INTERVAL_MS		100
 
-/* A role that has something to be delivered. */
+/* An executor that a role is to have when there is something to deliver. */
 typedef struct Role
 {
 	Oid			roleid;
+	int			member;
 	EePatternSet interest;
 	TimestampTz started_at;		/* of its latest executor, 0: never */
 	bool		asleep;			/* has no executor, as watch() has seen */
@@ -76,8 +78,9 @@ static void check_version(void);
 static char *extension_version(void);
 static void read_roles(void);
 static void keep_shared(const List *subscriptions, TimestampTz as_of);
-static void add_to_role(const EeSubscription *subscription, List *patterns);
-static Role *find_role(List *list, Oid roleid);
+static void add_to_role(const EeSubscription *subscription, int members,
+						List *patterns);
+static Role *find_role(List *list, Oid roleid, int member);
 static bool roles_are_current(void);
 static void watch(void);
 static void note_news(void);
@@ -286,7 +289,9 @@ read_roles(void)
 			continue;
 		}
 		old = MemoryContextSwitchTo(context);
-		add_to_role(subscription, patterns);
+		add_to_role(subscription,
+					ee_lane_members(subscriptions, subscription->owner),
+					patterns);
 		MemoryContextSwitchTo(old);
 	}
 	PopActiveSnapshot();
@@ -300,7 +305,8 @@ read_roles(void)
 	foreach(lc, roles)
 	{
 		Role	   *role = lfirst(lc);
-		Role	   *before = find_role(previous, role->roleid);
+		Role	   *before = find_role(previous, role->roleid,
+											role->member);
 
 		role->started_at = before ? before->started_at : 0;
 		role->delay_ms = before ? before->delay_ms : RESTART_INTERVAL_MS;
@@ -328,36 +334,48 @@ keep_shared(const List *subscriptions, TimestampTz as_of)
 }
 
 static Role *
-find_role(List *list, Oid roleid)
+find_role(List *list, Oid roleid, int member)
 {
 	ListCell   *lc;
 
 	foreach(lc, list)
-		if (((Role *) lfirst(lc))->roleid == roleid)
-			return lfirst(lc);
+	{
+		Role	   *role = lfirst(lc);
+
+		if (role->roleid == roleid && role->member == member)
+			return role;
+	}
 	return NULL;
 }
 
+/* The executors of its lanes. */
 static void
-add_to_role(const EeSubscription *subscription, List *patterns)
+add_to_role(const EeSubscription *subscription, int members, List *patterns)
 {
-	Role	   *role = find_role(roles, subscription->owner);
-	ListCell   *lc;
-
-	if (role == NULL)
+	for (int i = 0; i < Min(subscription->concurrency, members); i++)
 	{
-		role = palloc0(sizeof(Role));
-		role->roleid = subscription->owner;
-		roles = lappend(roles, role);
-	}
-	foreach(lc, patterns)
-	{
-		const char *pattern = lfirst(lc);
+		int			member = ee_lane_member(subscription, i, members);
+		Role	   *role = find_role(roles, subscription->owner, member);
+		ListCell   *lc;
 
-		if (ee_match_pattern(subscription->matcher, pattern, strlen(pattern)))
+		if (role == NULL)
+		{
+			role = palloc0(sizeof(Role));
+			role->roleid = subscription->owner;
+			role->member = member;
+			roles = lappend(roles, role);
+		}
+		foreach(lc, patterns)
+		{
+			const char *pattern = lfirst(lc);
+
+			if (!ee_match_pattern(subscription->matcher, pattern,
+								  strlen(pattern)))
+				continue;
 			for (int class = 0; class < EE_N_PRIORITIES; class++)
 				ee_shared_pattern_add(&role->interest, pattern,
 									  strlen(pattern), class);
+		}
 	}
 }
 
@@ -378,7 +396,8 @@ watch(void)
 	{
 		Role	   *role = lfirst(lc);
 
-		if (ee_shared_executor_exists(MyDatabaseId, role->roleid))
+		if (ee_shared_executor_exists(MyDatabaseId, role->roleid,
+									  role->member))
 		{
 			role->asleep = false;
 			continue;
@@ -443,14 +462,20 @@ poll_due(void)
 	due = ee_maintenance_roles_due(&n);
 	for (int i = 0; i < n; i++)
 	{
-		Role	   *role = find_role(roles, due[i].roleid);
+		ListCell   *lc;
 
-		if (role == NULL || !role->asleep)
-			continue;
-		if (due[i].due <= now)
-			role->wanted = true;
-		else
-			next_due = Min(next_due, due[i].due);
+		/* whose lane it is in, the executors find out */
+		foreach(lc, roles)
+		{
+			Role	   *role = lfirst(lc);
+
+			if (role->roleid != due[i].roleid || !role->asleep)
+				continue;
+			if (due[i].due <= now)
+				role->wanted = true;
+			else
+				next_due = Min(next_due, due[i].due);
+		}
 	}
 	ee_worker_commit();
 }
@@ -494,19 +519,21 @@ start_wanted(void)
 
 		if (!role->wanted)
 			continue;
-		if (ee_shared_executor_runs(MyDatabaseId, role->roleid))
+		if (ee_shared_executor_runs(MyDatabaseId, role->roleid,
+									role->member))
 		{
 			role->wanted = false;
 			continue;
 		}
 		/* one that is coming up may never arrive, and is wanted till then */
 		waiting = true;
-		if (ee_shared_executor_exists(MyDatabaseId, role->roleid))
+		if (ee_shared_executor_exists(MyDatabaseId, role->roleid,
+									  role->member))
 			continue;
 		if (!may_start(role, now))
 			continue;
 		worker = ee_shared_reserve_executor(MyDatabaseId, role->roleid,
-											&running);
+											role->member, &running);
 		if (worker == NULL)
 		{
 			if (!running && !warned_slots)
@@ -523,6 +550,7 @@ start_wanted(void)
 		start.generation = worker->generation;
 		start.dbid = MyDatabaseId;
 		start.roleid = role->roleid;
+		start.member = role->member;
 		role->started_at = now;
 		role->failures = pg_atomic_read_u32(&slot->failures);
 		snprintf(name, sizeof(name), "event_engine executor for role %u",

@@ -17,6 +17,7 @@ typedef struct EeWorkerStart
 	uint32		generation;		/* of the slot */
 	Oid			dbid;
 	Oid			roleid;
+	int			member;			/* of the role's executors, from 0 */
 } EeWorkerStart;
 
 extern void ee_worker_register_launcher(void);
