@@ -21,7 +21,8 @@ LIFE = 8
 class Plan:
     """The accidents of a round, and when."""
 
-    def __init__(self, seed, number, variant=None, calm=False, seconds=None, steady=False):
+    def __init__(self, seed, number, variant=None, calm=False, seconds=None, steady=False,
+                 points=True):
         rng = random.Random('%s/round/%d' % (seed, number))
         self.number = number
         self.variant = variant or (rng.choice(VARIANTS) if number % LIFE != 1 else 'plain')
@@ -34,7 +35,9 @@ class Plan:
         self.accidents = []
         at = rng.uniform(1, 3)
         while not calm and at < self.seconds:
-            self.accidents.append((at, self.accident(rng)))
+            what = self.accident(rng)
+            if points or what[0] != 'point':
+                self.accidents.append((at, what))
             at += rng.uniform(0.2, 1) if rng.random() < 0.2 else rng.uniform(1, 4)
 
     @staticmethod

@@ -393,7 +393,7 @@ class Torture:
                 self.new_server()
             known = len(self.violations)
             self.round(Plan(self.seed, number, options.variant, options.calm, options.round_seconds,
-                            options.steady))
+                            options.steady, not options.no_points))
             if len(self.violations) > known:
                 self.keep_evidence(number)
                 if not options.go_on:
@@ -460,6 +460,7 @@ def main():
     parser.add_argument('--calm', action='store_true', help='no accidents')
     parser.add_argument('--steady', action='store_true',
                         help='no accidents, one server and its workers all the time: is memory flat?')
+    parser.add_argument('--no-points', action='store_true', help='not built with DEBUG=1')
     parser.add_argument('--go-on', action='store_true')
     parser.add_argument('--verbose', action='store_true')
     options = parser.parse_args()
