@@ -62,7 +62,8 @@ SELECT subscriber, session, before, n FROM (
 	FROM torture.effect e JOIN torture.wants w USING (subscriber)
 	JOIN torture.published p USING (round, session, n)
 	WHERE e.round = %(round)s AND w.fifo AND p.sequential AND NOT p.late AND e.attempts IS NULL
-	WINDOW key AS (PARTITION BY e.subscriber, e.session ORDER BY e.tick)) o
+	WINDOW key AS (PARTITION BY e.subscriber, e.session, CASE WHEN w.by_key THEN coalesce(p.key, p.n::text) END
+		ORDER BY e.tick)) o
 WHERE before > n"""),
     ('out of the order of its key', """
 SELECT subscriber, session, key, before, n FROM (

@@ -377,15 +377,15 @@ class Listener(Client):
 class Administrator(Client):
     """Does what operators do: pauses, changes, redrives, keeps house."""
 
-    PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare', 'limited', 'at_once', 'breaking', 'in_order']
+    PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare', 'limited', 'at_once', 'breaking', 'in_order', 'fanned']
     expected = ('VE303', 'VE402', 'VE203', 'VE102')
     made = 0
 
     def act(self):
         what = self.random.choices(
-            ['pause', 'options', 'limits', 'definition', 'register', 'maintenance', 'redrive', 'discard',
+            ['pause', 'options', 'lanes', 'limits', 'definition', 'register', 'maintenance', 'redrive', 'discard',
              'process', 'join', 'leave', 'match'],
-            [3, 3, 2, 2, 1, 4, 2, 1, 6, 3, 3, 1])[0]
+            [3, 3, 2, 2, 2, 1, 4, 2, 1, 6, 3, 3, 1])[0]
         getattr(self, what)()
         time.sleep(self.random.expovariate(1 / 0.3))
 
@@ -399,6 +399,11 @@ class Administrator(Client):
         who = self.random.choice(['all_one', 'all_array', 'flaky', 'flaky_array', 'chain', 'poisoned_array'])
         self.sql('SELECT event_engine.update_subscription(%s, options => %s)',
                  (who, json.dumps({'batch_size': self.random.choice([1, 3, 50, 1000, 5000])})))
+
+    def lanes(self):
+        self.sql('SELECT event_engine.update_subscription(%s, options => %s)',
+                 (self.random.choice(['fanned', 'in_order_array']),
+                  json.dumps({'concurrency': self.random.choice([1, 2, 3, 4, 8])})))
 
     def limits(self):
         self.sql('SELECT event_engine.update_subscription(%s, options => %s)', self.random.choice([
@@ -438,6 +443,9 @@ class Administrator(Client):
         self.sql('SELECT event_engine.health()')
 
     def join(self):
+        # PL/pgSQL keeps every function that it has compiled, and each brings its own
+        if os.path.exists(os.path.join(self.place, 'steady')):
+            return
         if self.sql("SELECT count(*) FROM torture.wants WHERE subscriber LIKE 'joined%' AND until IS NULL")[0][0] > 2:
             return
         self.made += 1

@@ -114,6 +114,7 @@ class Torture:
     def start_clients(self, plan):
         for name in ('stop', 'stop-pulling', 'stop-all'):
             self.flag(name, False)
+        self.flag('steady', self.options.steady)
         for path in glob.glob(os.path.join(self.place, 'journal', '*')):
             os.remove(path)
         self.processes = []

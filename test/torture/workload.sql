@@ -25,7 +25,7 @@ CREATE TABLE torture.effect (subscriber text, round int, session int, n int,
 CREATE INDEX ON torture.effect (subscriber, round, session, n);
 CREATE TABLE torture.wants (subscriber text PRIMARY KEY, matching text, above int,
 	kind text, once bool, fifo bool, max_attempts int, since bigint, until bigint,
-	ordered bool);
+	ordered bool, by_key bool);
 CREATE TABLE torture.totals (subscriber text PRIMARY KEY, delivered bigint,
 	failed bigint);
 CREATE TABLE torture.mended (since timestamptz);
@@ -112,7 +112,8 @@ BEGIN
 		options => '{"backoff_ms": 20, "backoff_factor": 1.5, "backoff_max_ms": 500, "processing_log": true}' || options);
 	INSERT INTO torture.wants VALUES (subscriber, matching, above,
 		CASE WHEN (options -> 'immediate')::boolean THEN 'immediate' ELSE 'handler' END, once, fifo,
-		(options ->> 'max_attempts')::int, 0, NULL, coalesce((options ->> 'ordered')::bool, false));
+		(options ->> 'max_attempts')::int, 0, NULL, coalesce((options ->> 'ordered')::bool, false),
+		options ? 'concurrency');
 END $$;
 
 CREATE FUNCTION torture.attend_by_pull(subscriber text, once bool, attempts int, options jsonb DEFAULT '{}') RETURNS void
@@ -120,7 +121,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM event_engine.subscribe(subscriber, '{torture.#}',
 		options => jsonb_build_object('max_attempts', attempts, 'backoff_ms', 20, 'backoff_max_ms', 500) || options);
-	INSERT INTO torture.wants VALUES (subscriber, '.', -1, 'pull', once, false, attempts, 0, NULL, false);
+	INSERT INTO torture.wants VALUES (subscriber, '.', -1, 'pull', once, false, attempts, 0, NULL, false, false);
 END $$;
 
 SELECT event_engine.register_event_definition('torture.' || w,
@@ -158,9 +159,10 @@ SELECT torture.attend('flaky', 'event_engine.event', 'flaky', '.', -1, true, fal
 SELECT torture.attend('flaky_array', 'event_engine.event[]', 'flaky', 'torture\.b', -1, true, false, '{"max_attempts": 1000, "batch_size": 20}');
 SELECT torture.attend('deferred', 'event_engine.event', 'deferred', 'torture\.c', -1, true, false, '{"max_attempts": 4}');
 SELECT torture.attend('slow', 'event_engine.event', 'slow', 'torture\.b', -1, true, true, '{"max_attempts": 50}');
+SELECT torture.attend('fanned', 'event_engine.event', 'slow', '.', 30, true, true, '{"max_attempts": 50, "concurrency": 4}');
 SET ROLE smith;
 SELECT torture.attend('in_order', 'event_engine.event', 'poison', '.', -1, true, false, '{"max_attempts": 3, "ordered": true}');
-SELECT torture.attend('in_order_array', 'event_engine.event[]', 'flaky', 'torture\.a', -1, true, false, '{"max_attempts": 1000, "ordered": true}');
+SELECT torture.attend('in_order_array', 'event_engine.event[]', 'flaky', 'torture\.a', -1, true, false, '{"max_attempts": 1000, "ordered": true, "concurrency": 2}');
 SELECT torture.attend('poisoned', 'event_engine.event', 'poison', '.', -1, true, false, '{"max_attempts": 3}');
 SELECT torture.attend('poisoned_json', 'jsonb', 'poison', '.', 50, true, false, '{"max_attempts": 1}');
 SELECT torture.attend('poisoned_array', 'event_engine.event[]', 'poison', '.', -1, true, false, '{"max_attempts": 2, "batch_size": 100}');
