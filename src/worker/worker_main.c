@@ -25,6 +25,7 @@
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -170,6 +171,9 @@ ee_worker_reload(void)
 void
 ee_worker_begin(void)
 {
+	/* with work without end there is no wait that would notice */
+	if (!PostmasterIsAlive())
+		proc_exit(1);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	if (!lock_extension())
