@@ -28,7 +28,7 @@ SELECT event_engine.subscribe('later', '{guard.event}', 'see_later', options => 
 SELECT event_engine.publish_event('guard.event', '{"n": 0}', deliver_at => now() + interval '1 day');
 SELECT event_engine.publish_event('guard.event', jsonb_build_object('n', n)) FROM generate_series(1, 30) n;
 -- the predecessor began, and was never heard of again
-INSERT INTO event_engine.executor_starts (owner, starts) VALUES (10, 1);
+INSERT INTO event_engine.executor_starts (owner, member, starts) VALUES (10, 0, 1);
 SQL
 is($node->safe_psql('shop', q(SELECT count(*) FROM seen WHERE subscriber = 'now')), '30', 'delivered at once');
 
