@@ -354,6 +354,7 @@ read_rows(EePlan *plan, Datum *values, EeDue *due, int max)
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	n = (int) ee_plan_execute(plan, values, NULL, false, max);
 	old = MemoryContextSwitchTo(caller);
 	for (int i = 0; i < n; i++)
@@ -432,6 +433,7 @@ ee_retry_next_due(EeDelivery *delivery)
 	values[3] = Int32GetDatum(delivery->lane.index);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	if (ee_plan_execute(&earliest, values, NULL, false, 1) > 0)
 		found = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0],
 												  SPI_tuptable->tupdesc, 1,

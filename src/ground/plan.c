@@ -47,10 +47,16 @@ ee_plan_begin(EePlanFrame *frame)
 void
 ee_plan_by_index(EePlanFrame *frame)
 {
+	static const char *const detours[] = {
+		"enable_seqscan", "enable_bitmapscan", "enable_sort"
+	};
+
 	if (frame->nest_level == 0)
 		frame->nest_level = NewGUCNestLevel();
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < lengthof(detours); i++)
+		(void) set_config_option(detours[i], "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
 }
 
 void
