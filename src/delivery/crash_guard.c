@@ -110,8 +110,15 @@ ee_crash_guard_take(EeDelivery *delivery, const EeUnit *unit)
 							batch->next);
 			round.outcome = EE_ROUND_DONE;
 		}
-		/* raised errors end the process, so this is as good as committed */
-		ee_batch_committed(delivery, batch->next);
+		if (!taken && (batch->last || delivery->at_end))
+		{
+			/* the end of its epoch, with nothing to guard: round.c closes it */
+			delivery->taken = delivery->subscription->batch_size;
+			delivery->behind = true;
+		}
+		else
+			/* errors end the process, so this is as good as committed */
+			ee_batch_committed(delivery, batch->next);
 	}
 	MemoryContextSwitchTo(old);
 	unit->commit();
