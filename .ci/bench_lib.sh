@@ -18,19 +18,6 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# PgQ from Debian's package, unpacked into the private copy of PostgreSQL.
-install_pgq() {
-	local -r lib=usr/lib/postgresql/$PGMAJOR share=usr/share/postgresql/$PGMAJOR
-	local -r private=$PLACE/pg$PGMAJOR
-	local dir
-	[ ! -e "$private/$share/extension/pgq.control" ] || return 0
-	dir=$(mktemp -d)
-	(cd "$dir" && apt-get -qq download "postgresql-$PGMAJOR-pgq3" && dpkg-deb -x ./*.deb .) || return
-	cp -R "$dir/$lib/lib/"*.so "$private/$lib/lib/" &&
-		cp -R "$dir/$share/." "$private/$share/" || return
-	rm -rf "$dir"
-}
-
 # The id of the rows that ours are compared with.
 install_uuid7() {
 	"${CC:-gcc}" -O2 -fPIC -shared -I "$("$BIN/pg_config" --includedir-server)" \
