@@ -33,23 +33,17 @@ CREATE VIEW event_engine.stat_workers AS
 COMMENT ON VIEW event_engine.stat_workers IS
 	'The processes of event_engine in this server, and what they are doing.';
 
-CREATE FUNCTION event_engine.subscription_flow(number integer, id uuid,
-		OUT in_flight integer, OUT breaker text, OUT breaker_since timestamptz,
-		OUT breaker_retry_at timestamptz, OUT breaker_opened bigint)
-	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
-	AS 'MODULE_PATHNAME', 'ee_sql_subscription_flow';
-COMMENT ON FUNCTION event_engine.subscription_flow(integer, uuid) IS
-	'What of a subscription is in flight where that is limited, and its circuit breaker.';
-
 CREATE FUNCTION event_engine.subscription_counters(
 		number integer, id uuid, OUT since timestamptz, OUT delivered bigint,
 		OUT failed bigint, OUT delivered_rate float8, OUT failed_rate float8,
 		OUT latency_p50 float8, OUT latency_p95 float8, OUT latency_p99 float8,
-		OUT latency_buckets bigint[], OUT latency_sum float8)
+		OUT latency_buckets bigint[], OUT latency_sum float8,
+		OUT in_flight integer, OUT breaker text, OUT breaker_since timestamptz,
+		OUT breaker_retry_at timestamptz, OUT breaker_opened bigint)
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_counters';
 COMMENT ON FUNCTION event_engine.subscription_counters(integer, uuid) IS
-	'What processes have counted of a subscription since the server was started.';
+	'What processes know together of a subscription: counted since the server was started, in flight where that is limited, and its circuit breaker.';
 
 /* A function of its own for the sake of its estimate, which is of few rows. */
 CREATE FUNCTION event_engine.epoch_lanes(epochs jsonb) RETURNS SETOF integer
@@ -98,11 +92,10 @@ CREATE VIEW event_engine.stat_subscriptions AS
 		COALESCE(r.delivered_rate, 0) AS delivered_rate,
 		COALESCE(r.failed_rate, 0) AS failed_rate,
 		r.latency_p50, r.latency_p95, r.latency_p99,
-		CASE WHEN s.kind = 'handler' THEN COALESCE(f.breaker, 'closed') END
+		CASE WHEN s.kind = 'handler' THEN COALESCE(r.breaker, 'closed') END
 			AS breaker,
-		f.breaker_retry_at
+		r.breaker_retry_at
 	FROM event_engine.subscriptions AS s
-	CROSS JOIN event_engine.subscription_flow(s.number, s.id) AS f
 	CROSS JOIN (SELECT CASE WHEN q.is_called THEN q.last_value
 			ELSE q.last_value - 1 END AS last
 		FROM event_engine.event_seq AS q) AS p

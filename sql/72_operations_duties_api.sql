@@ -34,7 +34,7 @@ CREATE VIEW event_engine.duties AS
 			explain_match,match_event,pattern_subscribers,test_filter,
 			subscription_match,validate_event,get_event_definition,
 			list_event_definitions,worker_slots,subscription_counters,
-			subscription_flow,queue_pressure,pattern_counters,epoch_lanes,
+			queue_pressure,pattern_counters,epoch_lanes,
 			cursor_has_passed,subscription_backlog,event_deliveries,duties_of,health,
 			metrics,doctor}'),
 		('operator', '{register_event_definition,update_event_definition,

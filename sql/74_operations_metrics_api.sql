@@ -16,18 +16,6 @@ CREATE FUNCTION event_engine.metric_sample(name text, labels text[],
 COMMENT ON FUNCTION event_engine.metric_sample(text, text[], float8) IS
 	'Internal: a line of the text format of Prometheus.';
 
-/* metric_family: its head, and its samples where there are any. */
-CREATE FUNCTION event_engine.metric_family(name text, type text, help text,
-		samples text)
-	RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp AS $$
-SELECT COALESCE(format(E'# HELP %s %s\n# TYPE %s %s\n%s', name, help, name,
-	type, NULLIF(samples, '')), '')
-$$;
-COMMENT ON FUNCTION event_engine.metric_family(text, text, text, text) IS
-	'Internal: a family of metrics in the text format of Prometheus.';
-
 /* The upper bounds, in seconds, of subscription_counters.latency_buckets. */
 CREATE FUNCTION event_engine.latency_bounds() RETURNS float8[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -39,141 +27,152 @@ COMMENT ON FUNCTION event_engine.latency_bounds() IS
 	'Internal: upper bounds of the buckets of latencies, in seconds.';
 
 /*
+ * metric_lines: the samples of a family that have these labels, and one more,
+ * with a value each.
+ *
+ *	label, texts	that one more, and its texts; null where there is none
+ */
+CREATE FUNCTION event_engine.metric_lines(name text, labels text[],
+		label text, texts text[], "values" float8[])
+	RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp AS $$
+SELECT string_agg(event_engine.metric_sample(name,
+	labels || CASE WHEN label IS NOT NULL THEN ARRAY[label, u.text] END,
+	u.value), '' ORDER BY u.place)
+FROM unnest("values", texts) WITH ORDINALITY AS u (value, text, place)
+$$;
+COMMENT ON FUNCTION event_engine.metric_lines(text, text[], text, text[], float8[]) IS
+	'Internal: lines of the text format of Prometheus that differ in one label.';
+
+/*
  * metrics: all figures of this database in the text exposition format of
  * Prometheus (version 0.0.4).  One metric stands for one column of a
  * statistics view.  Cheap enough to be read every second; what is counted in
  * shared memory starts anew with the server, as a counter may.
+ *
+ * Each view gives rows of the same shape: a family with its number n, which
+ * says where it stands, and lines of it, which stand in order of their labels.
  */
 CREATE FUNCTION event_engine.metrics() RETURNS text
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET jit = off AS $$
 DECLARE
-	families text := '';
 	bounds CONSTANT float8[] := event_engine.latency_bounds();
 	health CONSTANT jsonb := event_engine.health();
 BEGIN
-	families := event_engine.metric_family('event_engine_info', 'gauge',
-			'Version of the extension.',
-			event_engine.metric_sample('event_engine_info',
-				ARRAY['version', health ->> 'version'], 1))
-		|| event_engine.metric_family('event_engine_health', 'gauge',
+	RETURN (
+	SELECT string_agg(format(E'# HELP %1$s %2$s\n# TYPE %1$s %3$s\n%4$s', f.family,
+		f.help, f.type, f.lines), '' ORDER BY f.n)
+	FROM (
+	SELECT g.n, g.family, g.type, g.help,
+		string_agg(g.lines, '' ORDER BY g.labels) AS lines
+	FROM (
+	SELECT m.n, m.family, 'gauge' AS type, m.help, '{}'::text[] AS labels,
+		event_engine.metric_lines(m.family, NULL, m.label, m.texts, m.values) AS lines
+	FROM (VALUES
+		(1, 'event_engine_info', 'Version of the extension.',
+			'version', ARRAY[health ->> 'version'], '{1}'::float8[]),
+		(2, 'event_engine_health',
 			'1 for the present state of the engine, 0 for the others.',
-			(SELECT string_agg(event_engine.metric_sample('event_engine_health',
-				ARRAY['status', s], (s = health ->> 'status')::integer), ''
-				ORDER BY s)
-			FROM unnest('{healthy,degraded,unhealthy}'::text[]) AS s));
-
-	families := families || (
-		SELECT event_engine.metric_family('event_engine_events_published_total',
-				'counter', 'Events whose transaction committed, since the server was started.',
-				string_agg(event_engine.metric_sample('event_engine_events_published_total',
-					ARRAY['pattern', s.pattern, 'source_type', s.source_type],
-					s.published), '' ORDER BY s.pattern, s.source_type))
-			|| event_engine.metric_family('event_engine_events_refused_total',
-				'counter', 'Events that were not valid, since the server was started.',
-				string_agg(event_engine.metric_sample('event_engine_events_refused_total',
-					ARRAY['pattern', s.pattern, 'source_type', s.source_type],
-					s.refused), '' ORDER BY s.pattern, s.source_type))
-			|| event_engine.metric_family('event_engine_deliveries_total',
-				'counter', 'Deliveries by outcome, since the server was started.',
-				string_agg(event_engine.metric_sample('event_engine_deliveries_total',
-						ARRAY['pattern', s.pattern, 'source_type', s.source_type,
-							'outcome', 'delivered'], s.delivered)
-					|| event_engine.metric_sample('event_engine_deliveries_total',
-						ARRAY['pattern', s.pattern, 'source_type', s.source_type,
-							'outcome', 'failed'], s.failed)
-					|| event_engine.metric_sample('event_engine_deliveries_total',
-						ARRAY['pattern', s.pattern, 'source_type', s.source_type,
-							'outcome', 'dead'], s.dead),
-					'' ORDER BY s.pattern, s.source_type))
-		FROM event_engine.stat_sources AS s);
-
-	families := families || (
-		SELECT event_engine.metric_family('event_engine_subscription_delivered_total',
-				'counter', 'Events delivered, over the life of the subscription.',
-				string_agg(event_engine.metric_sample('event_engine_subscription_delivered_total',
-					ARRAY['subscriber', s.subscriber], s.delivered), ''))
-			|| event_engine.metric_family('event_engine_subscription_failed_total',
-				'counter', 'Attempts that failed, over the life of the subscription.',
-				string_agg(event_engine.metric_sample('event_engine_subscription_failed_total',
-					ARRAY['subscriber', s.subscriber], s.failed), ''))
-			|| event_engine.metric_family('event_engine_subscription_dead_total',
-				'counter', 'Events given up, over the life of the subscription.',
-				string_agg(event_engine.metric_sample('event_engine_subscription_dead_total',
-					ARRAY['subscriber', s.subscriber], s.dead), ''))
-			|| event_engine.metric_family('event_engine_subscription_active',
-				'gauge', '1 while the subscription is active, 0 when it is paused or broken.',
-				string_agg(event_engine.metric_sample('event_engine_subscription_active',
-					ARRAY['subscriber', s.subscriber],
-					(s.status = 'active')::integer), ''))
-			|| event_engine.metric_family('event_engine_subscription_waiting_events',
-				'gauge', 'Events that are retried or delayed (pending), parked behind one of their key, or leased.',
-				string_agg(event_engine.metric_sample('event_engine_subscription_waiting_events',
-						ARRAY['subscriber', s.subscriber, 'state', 'pending'], s.pending)
-					|| event_engine.metric_sample('event_engine_subscription_waiting_events',
-						ARRAY['subscriber', s.subscriber, 'state', 'parked'], s.parked)
-					|| event_engine.metric_sample('event_engine_subscription_waiting_events',
-						ARRAY['subscriber', s.subscriber, 'state', 'leased'], s.leased), ''))
-			|| event_engine.metric_family('event_engine_subscription_lag_positions',
-				'gauge', 'Positions of the log behind the cursor of the subscription.',
-				string_agg(event_engine.metric_sample('event_engine_subscription_lag_positions',
-					ARRAY['subscriber', s.subscriber], s.lag), ''))
-			|| event_engine.metric_family('event_engine_subscription_dead_letters',
-				'gauge', 'Dead letters that nobody has decided on.',
-				string_agg(event_engine.metric_sample('event_engine_subscription_dead_letters',
-					ARRAY['subscriber', s.subscriber], s.dead_letters), ''))
-		FROM (SELECT * FROM event_engine.stat_subscriptions
-			ORDER BY subscriber) AS s);
-
-	families := families || (
-		SELECT event_engine.metric_family('event_engine_subscription_oldest_age_seconds',
-			'gauge', 'Age of the oldest event in the log that the subscription has yet to take; 0 where there is none.',
-			string_agg(event_engine.metric_sample('event_engine_subscription_oldest_age_seconds',
-				ARRAY['subscriber', s.subscriber],
-				COALESCE(extract(epoch FROM clock_timestamp() - b.oldest_at), 0)::float8),
-				'' ORDER BY s.subscriber))
-		FROM event_engine.subscriptions AS s
-		CROSS JOIN LATERAL event_engine.subscription_backlog(s.number, 1) AS b);
-
-	families := families || (
-		SELECT event_engine.metric_family('event_engine_delivery_latency_seconds',
-			'histogram', 'Time from the arrival of an event to its delivery.',
-			string_agg((SELECT string_agg(event_engine.metric_sample(
-						'event_engine_delivery_latency_seconds_bucket',
-						ARRAY['subscriber', s.subscriber, 'le',
-							CASE WHEN bounds[i] = 'Infinity' THEN '+Inf'
-								ELSE bounds[i]::text END],
-						c.latency_buckets[i]), '' ORDER BY i)
-					FROM generate_subscripts(bounds, 1) AS i)
-				|| event_engine.metric_sample('event_engine_delivery_latency_seconds_sum',
-					ARRAY['subscriber', s.subscriber], c.latency_sum)
-				|| event_engine.metric_sample('event_engine_delivery_latency_seconds_count',
-					ARRAY['subscriber', s.subscriber],
-					c.latency_buckets[cardinality(bounds)]),
-				'' ORDER BY s.subscriber))
-		FROM event_engine.subscriptions AS s
-		CROSS JOIN LATERAL event_engine.subscription_counters(s.number, s.id) AS c);
-
-	families := families || (
-		SELECT event_engine.metric_family('event_engine_workers', 'gauge',
-				'Processes of this database by kind and state; the launcher is the server''s.',
-				string_agg(event_engine.metric_sample('event_engine_workers',
-					ARRAY['kind', w.kind, 'state', w.state], w.n), ''))
-		FROM (SELECT w.kind, w.state, count(*) AS n
-			FROM event_engine.stat_workers AS w
-			WHERE w.database IS NULL OR w.database = current_database()
-			GROUP BY w.kind, w.state ORDER BY w.kind, w.state) AS w);
-
-	RETURN families || (
-		SELECT event_engine.metric_family('event_engine_partitions', 'gauge',
-				'Partitions of the log.',
-				event_engine.metric_sample('event_engine_partitions', NULL, count(*)))
-			|| event_engine.metric_family('event_engine_log_bytes', 'gauge',
-				'Size of the log with its indexes.',
-				event_engine.metric_sample('event_engine_log_bytes', NULL,
-					COALESCE(sum(p.size), 0)))
-		FROM event_engine.stat_partitions AS p);
+			'status', '{degraded,healthy,unhealthy}',
+			ARRAY[(health ->> 'status' = 'degraded')::integer,
+				(health ->> 'status' = 'healthy')::integer,
+				(health ->> 'status' = 'unhealthy')::integer])
+		) AS m (n, family, help, label, texts, "values")
+	UNION ALL
+	SELECT m.n, m.family, 'counter', m.help, l.labels,
+		event_engine.metric_lines(m.family, l.labels, m.label, m.texts, m.values)
+	FROM event_engine.stat_sources AS s
+	CROSS JOIN LATERAL (SELECT ARRAY['pattern', s.pattern,
+		'source_type', s.source_type]) AS l (labels)
+	CROSS JOIN LATERAL (VALUES
+		(10, 'event_engine_events_published_total',
+			'Events whose transaction committed, since the server was started.',
+			NULL, NULL::text[], ARRAY[s.published]::float8[]),
+		(11, 'event_engine_events_refused_total',
+			'Events that were not valid, since the server was started.',
+			NULL, NULL, ARRAY[s.refused]),
+		(12, 'event_engine_deliveries_total',
+			'Deliveries by outcome, since the server was started.',
+			'outcome', '{delivered,failed,dead}',
+			ARRAY[s.delivered, s.failed, s.dead])
+		) AS m (n, family, help, label, texts, "values")
+	UNION ALL
+	SELECT m.n, m.family, m.type, m.help, l.labels,
+		event_engine.metric_lines(m.family, l.labels, m.label, m.texts, m.values)
+	FROM event_engine.stat_subscriptions AS s
+	CROSS JOIN LATERAL (SELECT ARRAY['subscriber', s.subscriber]) AS l (labels)
+	CROSS JOIN LATERAL (VALUES
+		(20, 'event_engine_subscription_delivered_total', 'counter',
+			'Events delivered, over the life of the subscription.',
+			NULL, NULL::text[], ARRAY[s.delivered]::float8[]),
+		(21, 'event_engine_subscription_failed_total', 'counter',
+			'Attempts that failed, over the life of the subscription.',
+			NULL, NULL, ARRAY[s.failed]),
+		(22, 'event_engine_subscription_dead_total', 'counter',
+			'Events given up, over the life of the subscription.',
+			NULL, NULL, ARRAY[s.dead]),
+		(23, 'event_engine_subscription_active', 'gauge',
+			'1 while the subscription is active, 0 when it is paused or broken.',
+			NULL, NULL, ARRAY[(s.status = 'active')::integer]),
+		(24, 'event_engine_subscription_waiting_events', 'gauge',
+			'Events that are retried or delayed (pending), parked behind one of their key, or leased.',
+			'state', '{pending,parked,leased}',
+			ARRAY[s.pending, s.parked, s.leased]),
+		(25, 'event_engine_subscription_lag_positions', 'gauge',
+			'Positions of the log behind the cursor of the subscription.',
+			NULL, NULL, ARRAY[s.lag]),
+		(26, 'event_engine_subscription_dead_letters', 'gauge',
+			'Dead letters that nobody has decided on.',
+			NULL, NULL, ARRAY[s.dead_letters])
+		) AS m (n, family, type, help, label, texts, "values")
+	UNION ALL
+	SELECT 30, m.family, 'gauge',
+		'Age of the oldest event in the log that the subscription has yet to take; 0 where there is none.',
+		l.labels, event_engine.metric_sample(m.family, l.labels,
+			COALESCE(extract(epoch FROM clock_timestamp() - b.oldest_at), 0)::float8)
+	FROM (VALUES ('event_engine_subscription_oldest_age_seconds')) AS m (family)
+	CROSS JOIN event_engine.subscriptions AS s
+	CROSS JOIN LATERAL (SELECT ARRAY['subscriber', s.subscriber]) AS l (labels)
+	CROSS JOIN LATERAL event_engine.subscription_backlog(s.number, 1) AS b
+	UNION ALL
+	SELECT 31, m.family, 'histogram',
+		'Time from the arrival of an event to its delivery.',
+		l.labels, event_engine.metric_lines(m.family || '_bucket', l.labels,
+				'le', replace(bounds::text, 'Infinity', '+Inf')::text[],
+				c.latency_buckets)
+			|| event_engine.metric_sample(m.family || '_sum', l.labels,
+				c.latency_sum)
+			|| event_engine.metric_sample(m.family || '_count', l.labels,
+				c.latency_buckets[cardinality(bounds)])
+	FROM (VALUES ('event_engine_delivery_latency_seconds')) AS m (family)
+	CROSS JOIN event_engine.subscriptions AS s
+	CROSS JOIN LATERAL (SELECT ARRAY['subscriber', s.subscriber]) AS l (labels)
+	CROSS JOIN LATERAL event_engine.subscription_counters(s.number, s.id) AS c
+	UNION ALL
+	SELECT 40, m.family, 'gauge',
+		'Processes of this database by kind and state; the launcher is the server''s.',
+		l.labels, event_engine.metric_sample(m.family, l.labels, count(*))
+	FROM (VALUES ('event_engine_workers')) AS m (family)
+	CROSS JOIN event_engine.stat_workers AS w
+	CROSS JOIN LATERAL (SELECT ARRAY['kind', w.kind, 'state', w.state]) AS l (labels)
+	WHERE w.database IS NULL OR w.database = current_database()
+	GROUP BY m.family, l.labels
+	UNION ALL
+	SELECT m.n, m.family, 'gauge', m.help, '{}',
+		event_engine.metric_sample(m.family, NULL, m.value)
+	FROM (SELECT count(*) AS partitions, COALESCE(sum(p.size), 0) AS bytes
+		FROM event_engine.stat_partitions AS p) AS p
+	CROSS JOIN LATERAL (VALUES
+		(50, 'event_engine_partitions', 'Partitions of the log.',
+			p.partitions::float8),
+		(51, 'event_engine_log_bytes', 'Size of the log with its indexes.',
+			p.bytes)
+		) AS m (n, family, help, value)
+	) AS g
+	GROUP BY g.n, g.family, g.type, g.help) AS f);
 END
 $$;
 COMMENT ON FUNCTION event_engine.metrics() IS

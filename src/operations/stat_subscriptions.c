@@ -9,11 +9,13 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "ground/shared.h"
 #include "ground/shared_subscription.h"
 
-#define COUNTERS_COLS	10
+#define COUNTERS_COLS	15
 #define N_QUANTILES		3
 
 static const double shares[N_QUANTILES] = {0.50, 0.95, 0.99};
@@ -25,13 +27,16 @@ static const int64 bucket_limits[] = {
 };
 
 static Datum latency_buckets(const EeSharedSubscription *entry);
+static void put_flow(EeSharedSubscription *entry, Datum *values, bool *nulls);
 
 PG_FUNCTION_INFO_V1(ee_sql_subscription_counters);
+PG_FUNCTION_INFO_V1(ee_sql_close_breaker);
 
 /*
  * subscription_counters(number integer, id uuid) RETURNS record (since,
  * delivered, failed, delivered_rate, failed_rate, latency_p50, latency_p95,
- * latency_p99 in milliseconds, latency_buckets, latency_sum in seconds); null
+ * latency_p99 in milliseconds, latency_buckets, latency_sum in seconds,
+ * in_flight, breaker, breaker_since, breaker_retry_at, breaker_opened); null
  * where nothing is known of it.
  */
 Datum
@@ -65,6 +70,7 @@ ee_sql_subscription_counters(PG_FUNCTION_ARGS)
 	values[8] = latency_buckets(entry);
 	values[9] = Float8GetDatum(pg_atomic_read_u64(&entry->latency.sum) /
 							   1000000.0);
+	put_flow(entry, values + 10, nulls + 10);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  values, nulls)));
 }
@@ -81,4 +87,40 @@ latency_buckets(const EeSharedSubscription *entry)
 	return PointerGetDatum(construct_array(counts, lengthof(bucket_limits),
 										   INT8OID, sizeof(int64),
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* What its limits have come to. */
+static void
+put_flow(EeSharedSubscription *entry, Datum *values, bool *nulls)
+{
+	EeBreakerState state;
+	TimestampTz since;
+	TimestampTz retry_at;
+	uint32		opened;
+
+	ee_breaker_read(&entry->breaker, &state, &since, &retry_at, &opened);
+	values[0] = Int32GetDatum((int32) pg_atomic_read_u32(&entry->in_flight));
+	values[1] = CStringGetTextDatum(ee_breaker_state_name(state));
+	values[2] = TimestampTzGetDatum(since);
+	values[3] = TimestampTzGetDatum(retry_at);
+	nulls[3] = state == EE_BREAKER_CLOSED;
+	values[4] = Int64GetDatum(opened);
+}
+
+/*
+ * close_breaker(number integer, id uuid) RETURNS void: at once, and let the
+ * workers look.
+ */
+Datum
+ee_sql_close_breaker(PG_FUNCTION_ARGS)
+{
+	EeSharedSubscription *entry =
+		ee_shared_subscription_peek(PG_GETARG_INT32(0), PG_GETARG_UUID_P(1));
+
+	if (entry != NULL && entry->breaker.state != EE_BREAKER_CLOSED)
+	{
+		ee_breaker_reset(&entry->breaker);
+		ee_shared_note_changed();
+	}
+	PG_RETURN_VOID();
 }

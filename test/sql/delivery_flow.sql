@@ -67,7 +67,7 @@ CREATE FUNCTION cancelled(e event_engine.event[]) RETURNS void LANGUAGE plpgsql 
 SELECT event_engine.update_subscription('narrow', handler => 'cancelled');
 SELECT publish(11, 12);
 SELECT event_engine.process_batch();
-SELECT c.in_flight FROM event_engine.subscriptions AS s, event_engine.subscription_flow(s.number, s.id) AS c;
+SELECT c.in_flight FROM event_engine.subscriptions AS s, event_engine.subscription_counters(s.number, s.id) AS c;
 SELECT event_engine.update_subscription('narrow', handler => 'several');
 SELECT event_engine.process_batch();
 TABLE batches;

@@ -70,7 +70,7 @@ query(q{SELECT event_engine.subscribe('stuck', '{flow.test}', 'stuck',
 query('UPDATE weather SET bad = true');
 query('SELECT publish(1, 3)');
 my $in_flight = q{SELECT c.in_flight FROM event_engine.subscriptions AS s,
-	event_engine.subscription_flow(s.number, s.id) AS c};
+	event_engine.subscription_counters(s.number, s.id) AS c};
 wait_until($node, 'shop', "SELECT ($in_flight) = 1", 'an event is in flight');
 query('UPDATE weather SET bad = false');
 query(q{SELECT pg_terminate_backend(pid) FROM event_engine.stat_workers WHERE kind = 'executor'});
