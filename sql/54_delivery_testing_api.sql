@@ -16,28 +16,33 @@ COMMENT ON FUNCTION event_engine.passed_event(integer, event_engine.event) IS
 
 /*
  * What has become of an event that a subscription wants: pending (in the log,
- * not yet reached), dead (a letter that nobody has decided on), done, or the
- * status of its row in deliveries; and the latest error.
+ * not yet reached), leased, dead (a letter that nobody has decided on), done,
+ * or the status of its row in deliveries.  Further, where they are known: the
+ * latest error, the attempts made, and when another is due or a lease ends.
  */
 CREATE FUNCTION event_engine.delivery_state(own event_engine.subscriptions,
-		event event_engine.event, OUT state text, OUT error text)
+		event event_engine.event, OUT state text, OUT error text,
+		OUT attempts integer, OUT next_attempt_at timestamptz)
 	RETURNS record
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	SELECT d.status, d.last_error INTO state, error
+	SELECT d.status, d.last_error, d.attempts, d.next_attempt_at
+		INTO state, error, attempts, next_attempt_at
 		FROM event_engine.deliveries AS d
 		WHERE d.subscription_number = own.number AND d.seq = event.seq;
 	IF FOUND THEN
 		RETURN;
 	END IF;
-	IF EXISTS (SELECT FROM event_engine.event_leases AS l
-			WHERE l.subscription_number = own.number
-				AND event.seq = ANY (l.seqs)) THEN
-		state := 'leased';
+	SELECT 'leased', l.attempts, l.expires_at
+		INTO state, attempts, next_attempt_at
+		FROM event_engine.event_leases AS l
+		WHERE l.subscription_number = own.number
+			AND event.seq = ANY (l.seqs) LIMIT 1;
+	IF FOUND THEN
 		RETURN;
 	END IF;
-	SELECT 'dead', l.error_message INTO state, error
+	SELECT 'dead', l.error_message, l.retry_count INTO state, error, attempts
 		FROM event_engine.event_dead_letters AS l
 		WHERE l.subscriber = own.subscriber AND l.seq = event.seq
 			AND l.status = 'dead' LIMIT 1;

@@ -35,7 +35,7 @@ CREATE VIEW event_engine.duties AS
 			subscription_match,validate_event,get_event_definition,
 			list_event_definitions,worker_slots,subscription_counters,
 			queue_pressure,pattern_counters,epoch_lanes,
-			cursor_has_passed,subscription_backlog,event_deliveries,duties_of,health,
+			passed_event,delivery_state,subscription_backlog,event_deliveries,duties_of,health,
 			metrics,doctor}'),
 		('operator', '{register_event_definition,update_event_definition,
 			register_schema,schema_compatibility,

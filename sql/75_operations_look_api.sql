@@ -2,14 +2,6 @@
  * Operations: where an event is, and what waits.
  * ------------------------------------------------------------------------ */
 
-CREATE FUNCTION event_engine.cursor_has_passed(event event_engine.event,
-		subscription_number integer)
-	RETURNS boolean
-	LANGUAGE c VOLATILE STRICT
-	AS 'MODULE_PATHNAME', 'ee_sql_cursor_has_passed';
-COMMENT ON FUNCTION event_engine.cursor_has_passed(event_engine.event, integer) IS
-	'Has the cursor of a subscription left the event behind?';
-
 CREATE FUNCTION event_engine.subscription_backlog(subscription_number integer,
 		max_events bigint, OUT events bigint, OUT oldest_at timestamptz,
 		OUT complete boolean)
@@ -53,6 +45,9 @@ COMMENT ON VIEW event_engine.stat_backlog IS
  *				delayed		not due before next_attempt_at
  *				retrying	failed, and due again at next_attempt_at
  *				parked		behind a failing one of the same key
+ *				halted		given up, and its key stands still until a person
+ *							has decided on the dead letter
+ *				released	that has been discarded: its key goes on next
  *				leased		handed to a pulling client, until next_attempt_at
  *				delivered	done
  *				dead | redriven | discarded		see event_dead_letters
@@ -78,25 +73,19 @@ BEGIN
 	END IF;
 	RETURN QUERY
 	SELECT s.subscriber::text,
-		CASE WHEN d.status = 'retry' THEN 'retrying'
-			WHEN d.status IS NOT NULL THEN d.status
-			WHEN l.attempts IS NOT NULL THEN 'leased'
+		CASE WHEN t.state = 'retry' THEN 'retrying'
+			WHEN t.state <> 'done' THEN t.state
 			WHEN x.status IS NOT NULL THEN x.status
-			WHEN p.finished_at IS NOT NULL THEN 'delivered'
-			WHEN NOT event_engine.cursor_has_passed(given, s.number) THEN 'pending'
-			WHEN s.options ->> 'start' = 'now' AND given.created_at < s.created_at
-				THEN 'before'
+			WHEN p.finished_at IS NULL AND given.created_at < s.created_at
+				AND s.options ->> 'start' = 'now' THEN 'before'
 			ELSE 'delivered' END,
-		COALESCE(d.attempts, l.attempts, x.retry_count, p.attempt),
-		COALESCE(d.next_attempt_at, l.expires_at),
-		COALESCE(d.last_error, x.error_message),
+		COALESCE(t.attempts, x.retry_count, p.attempt),
+		t.next_attempt_at,
+		COALESCE(t.error, x.error_message),
 		p.finished_at
 	FROM event_engine.subscriptions AS s
 	JOIN event_engine.explain_match(given) AS m ON m.subscriber = s.subscriber
-	LEFT JOIN event_engine.deliveries AS d
-		ON d.subscription_number = s.number AND d.seq = given.seq
-	LEFT JOIN event_engine.event_leases AS l
-		ON l.subscription_number = s.number AND given.seq = ANY (l.seqs)
+	CROSS JOIN LATERAL event_engine.delivery_state(s, given) AS t
 	LEFT JOIN LATERAL (
 		SELECT x.status, x.retry_count, x.error_message
 		FROM event_engine.event_dead_letters AS x
@@ -108,7 +97,8 @@ BEGIN
 		WHERE p.id = given.id AND p.subscriber = s.subscriber
 			AND p.outcome = 'delivered'
 		ORDER BY p.finished_at DESC LIMIT 1) AS p ON true
-	WHERE m.matches OR d.seq IS NOT NULL OR x.status IS NOT NULL
+	WHERE m.matches OR t.state NOT IN ('pending', 'done')
+		OR x.status IS NOT NULL
 	ORDER BY s.subscriber;
 END
 $$;

@@ -107,21 +107,10 @@ ee_sql_drain_subscription(PG_FUNCTION_ARGS)
 static EeSubscription *
 own_subscription(const char *subscriber)
 {
-	EeSubscription *found = NULL;
-	ListCell   *lc;
+	EeSubscription *found;
 
 	AcceptInvalidationMessages();
-	foreach(lc, ee_routing_cache_all())
-	{
-		EeSubscription *subscription = lfirst(lc);
-
-		if (strcmp(subscription->subscriber, subscriber) == 0)
-			found = subscription;
-	}
-	if (found == NULL)
-		ereport(ERROR,
-				(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
-				 errmsg("unknown subscription \"%s\"", subscriber)));
+	found = ee_routing_cache_by_name(subscriber);
 	if (!has_privs_of_role(GetUserId(), found->owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -1,23 +1,18 @@
 /*
  * look.c
- *	  Where subscriptions and events stand, for people: read only, and
- *	  without the locks of who delivers.
+ *	  What waits for a subscription, for people: read only, and without
+ *	  the locks of who delivers.
  */
 #include "postgres.h"
 
 #include "executor/tuptable.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/typcache.h"
-#include "utils/xid8.h"
 
 #include "delivery/batch.h"
 #include "delivery/round.h"
-#include "ground/envelope.h"
-#include "ground/errors.h"
 #include "ground/invalidate.h"
 #include "routing/routing_cache.h"
 
@@ -33,90 +28,9 @@ typedef struct Backlog
 	bool		complete;		/* it was read to its end */
 } Backlog;
 
-static EeSubscription *subscription_by_number(int32 number);
-static int32 lane_of_slot(const EeSubscription *subscription,
-						  TupleTableSlot *slot);
-static bool has_passed(const EeLogCursor *at, int64 seq, uint64 xid);
 static void look_at_lane(EeDelivery *delivery, int64 max, Backlog *backlog);
 
-PG_FUNCTION_INFO_V1(ee_sql_cursor_has_passed);
 PG_FUNCTION_INFO_V1(ee_sql_subscription_backlog);
-
-/*
- * cursor_has_passed(event, number): has the subscription's cursor left the
- * event behind?
- */
-Datum
-ee_sql_cursor_has_passed(PG_FUNCTION_ARGS)
-{
-	EeSubscription *subscription =
-		subscription_by_number(PG_GETARG_INT32(1));
-	TupleDesc	desc = lookup_rowtype_tupdesc(ee_extension_event_type(), -1);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-	EeEvent		event;
-	EeCursor   *cursor;
-	bool		passed;
-
-	ee_envelope_deform(PG_GETARG_DATUM(0), &event);
-	memcpy(slot->tts_values, event.values, sizeof(event.values));
-	memcpy(slot->tts_isnull, event.nulls, sizeof(event.nulls));
-	ExecStoreVirtualTuple(slot);
-	cursor = ee_cursor_load(subscription->number,
-							lane_of_slot(subscription, slot));
-	passed = has_passed(&cursor->at,
-						DatumGetInt64(EE_EVENT_VALUE(&event, EE_EVENT_SEQ)),
-						U64FromFullTransactionId(DatumGetFullTransactionId(EE_EVENT_VALUE(&event,
-																						  EE_EVENT_XID))));
-	ExecDropSingleTupleTableSlot(slot);
-	ReleaseTupleDesc(desc);
-	PG_RETURN_BOOL(passed);
-}
-
-static EeSubscription *
-subscription_by_number(int32 number)
-{
-	ListCell   *lc;
-
-	foreach(lc, ee_routing_cache_all())
-	{
-		EeSubscription *subscription = lfirst(lc);
-
-		if (subscription->number == number)
-			return subscription;
-	}
-	ereport(ERROR,
-			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
-			 errmsg("there is no subscription number %d", number)));
-	return NULL;				/* keep the compiler quiet */
-}
-
-static int32
-lane_of_slot(const EeSubscription *subscription, TupleTableSlot *slot)
-{
-	for (int index = 0; index < subscription->concurrency; index++)
-		for (int class = 0; class < EE_N_PRIORITIES; class++)
-		{
-			EeLane		lane;
-
-			if (!ee_lane_class_exists(subscription, class))
-				continue;
-			lane = ee_lane_of(subscription, index, class);
-			if (ee_lane_takes(&lane, slot))
-				return lane.number;
-		}
-	elog(ERROR, "event belongs to no lane of subscription \"%s\"",
-		 subscription->subscriber);
-	return 0;					/* keep the compiler quiet */
-}
-
-static bool
-has_passed(const EeLogCursor *at, int64 seq, uint64 xid)
-{
-	if (seq <= at->low.seq && ee_log_position_sees(&at->low, seq, xid))
-		return true;
-	return at->in_range && seq <= at->seq && seq <= at->high.seq &&
-		ee_log_position_sees(&at->high, seq, xid);
-}
 
 /*
  * subscription_backlog(number, max) RETURNS record (events, oldest_at,
@@ -142,7 +56,7 @@ ee_sql_subscription_backlog(PG_FUNCTION_ARGS)
 	desc = BlessTupleDesc(desc);
 	old = MemoryContextSwitchTo(context);
 	generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
-	subscription = subscription_by_number(PG_GETARG_INT32(0));
+	subscription = ee_routing_cache_by_number(PG_GETARG_INT32(0), false);
 	for (int index = 0; index < subscription->concurrency; index++)
 	{
 		EeDelivery *base = ee_round_delivery(subscription, index, generation,

@@ -65,44 +65,14 @@ PG_FUNCTION_INFO_V1(ee_sql_wake_clients);
 /* ------------------------------------------------------------ subscriptions */
 
 EeSubscription *
-ee_pull_by_number(int32 number, bool missing_ok)
-{
-	ListCell   *lc;
-
-	foreach(lc, ee_routing_cache_all())
-	{
-		EeSubscription *subscription = lfirst(lc);
-
-		if (subscription->number == number)
-			return subscription;
-	}
-	if (missing_ok)
-		return NULL;
-	ereport(ERROR,
-			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
-			 errmsg("subscription number %d does not exist", number)));
-}
-
-EeSubscription *
 ee_pull_subscription(text *subscriber)
 {
 	static const char *const kinds[] = {"handler", "pull", "notify"};
-	char	   *name = subscriber ? text_to_cstring(subscriber) : NULL;
-	EeSubscription *found = NULL;
-	ListCell   *lc;
+	char	   *name = subscriber ? text_to_cstring(subscriber) : "";
+	EeSubscription *found;
 
 	AcceptInvalidationMessages();
-	foreach(lc, ee_routing_cache_all())
-	{
-		EeSubscription *subscription = lfirst(lc);
-
-		if (name != NULL && strcmp(subscription->subscriber, name) == 0)
-			found = subscription;
-	}
-	if (found == NULL)
-		ereport(ERROR,
-				(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
-				 errmsg("unknown subscription \"%s\"", name ? name : "")));
+	found = ee_routing_cache_by_name(name);
 	if (!has_privs_of_role(GetUserId(), found->owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -428,7 +398,7 @@ settled_at_once(Datum receipt)
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	if (found)
-		subscription = ee_pull_by_number(number, true);
+		subscription = ee_routing_cache_by_number(number, true);
 	if (subscription == NULL || subscription->processing_log ||
 		!has_privs_of_role(GetUserId(), subscription->owner))
 		return NULL;

@@ -45,9 +45,6 @@ typedef struct EeReceipt
  */
 extern EeSubscription *ee_pull_subscription(text *subscriber);
 
-/* By number; missing_ok: NULL where there is none. */
-extern EeSubscription *ee_pull_by_number(int32 number, bool missing_ok);
-
 /* Give an event of the log. */
 extern void ee_pull_give(EeReceipt *receipt, TupleTableSlot *slot);
 

@@ -26,6 +26,7 @@
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
+#include "routing/routing_cache.h"
 
 /*
  * A cursor that passed only events that nobody wanted is worth storing once
@@ -69,8 +70,8 @@ ee_pull_log(EeReceipt *receipt, int32 number)
 		return;
 	/* whoever had the lock before may have removed the subscription */
 	AcceptInvalidationMessages();
-	delivery = ee_round_delivery(ee_pull_by_number(number, false), 0, 0,
-								 CurrentMemoryContext);
+	delivery = ee_round_delivery(ee_routing_cache_by_number(number, false),
+								 0, 0, CurrentMemoryContext);
 	ee_round_expand(delivery);
 	reading.receipt = receipt;
 	foreach(lc, lanes_in_turn(delivery))

@@ -22,14 +22,12 @@
 #include "delivery/replay.h"
 #include "delivery/session.h"
 #include "ground/envelope.h"
-#include "ground/errors.h"
 #include "ground/identity.h"
 #include "routing/routing_cache.h"
 
 #define KEY_REPLAYED	"replayed"
 
 static Jsonb *marked_metadata(Jsonb *metadata);
-static const EeSubscription *subscription_by_number(int32 number);
 
 PG_FUNCTION_INFO_V1(ee_sql_passed_event);
 PG_FUNCTION_INFO_V1(ee_sql_call_handler);
@@ -81,27 +79,27 @@ marked_metadata(Jsonb *metadata)
 Datum
 ee_sql_passed_event(PG_FUNCTION_ARGS)
 {
-	int32		number = PG_GETARG_INT32(0);
-	const EeLogCursor *at;
+	const EeSubscription *subscription =
+		ee_routing_cache_by_number(PG_GETARG_INT32(0), false);
 	EeEvent		event;
-	int64		seq;
-	uint64		xid;
+	EeCursor   *cursor;
+	Datum		xid;
 
 	ee_envelope_deform(PG_GETARG_DATUM(1), &event);
-	at = &ee_cursor_load(number, ee_lane_for(subscription_by_number(number),
-											 &event))->at;
-	seq = DatumGetInt64(EE_EVENT_VALUE(&event, EE_EVENT_SEQ));
-	xid = U64FromFullTransactionId(DatumGetFullTransactionId(EE_EVENT_VALUE(&event, EE_EVENT_XID)));
-	PG_RETURN_BOOL(ee_log_position_sees(&at->low, seq, xid) ||
-				   (at->in_range && seq <= at->seq &&
-					ee_log_position_sees(&at->high, seq, xid)));
+	cursor = ee_cursor_load(subscription->number,
+							ee_lane_for(subscription, &event));
+	xid = EE_EVENT_VALUE(&event, EE_EVENT_XID);
+	PG_RETURN_BOOL(ee_log_cursor_passed(&cursor->at,
+										DatumGetInt64(EE_EVENT_VALUE(&event,
+																	 EE_EVENT_SEQ)),
+										U64FromFullTransactionId(DatumGetFullTransactionId(xid))));
 }
 
 /* call_handler(number integer, event): again, and marked. */
 Datum
 ee_sql_call_handler(PG_FUNCTION_ARGS)
 {
-	ee_immediate_call(subscription_by_number(PG_GETARG_INT32(0)),
+	ee_immediate_call(ee_routing_cache_by_number(PG_GETARG_INT32(0), false),
 					  ee_replay_mark(PG_GETARG_DATUM(1)));
 	PG_RETURN_VOID();
 }
@@ -114,7 +112,7 @@ Datum
 ee_sql_process_subscription(PG_FUNCTION_ARGS)
 {
 	const EeSubscription *subscription =
-		subscription_by_number(PG_GETARG_INT32(0));
+		ee_routing_cache_by_number(PG_GETARG_INT32(0), false);
 	char	   *subscriber = pstrdup(subscription->subscriber);
 	int			nest_level = NewGUCNestLevel();
 	int			done;
@@ -123,21 +121,4 @@ ee_sql_process_subscription(PG_FUNCTION_ARGS)
 	done = ee_session_process_batch(INT_MAX, subscriber);
 	AtEOXact_GUC(false, nest_level);
 	PG_RETURN_INT32(done);
-}
-
-static const EeSubscription *
-subscription_by_number(int32 number)
-{
-	ListCell   *lc;
-
-	foreach(lc, ee_routing_cache_all())
-	{
-		const EeSubscription *subscription = lfirst(lc);
-
-		if (subscription->number == number)
-			return subscription;
-	}
-	ereport(ERROR,
-			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
-			 errmsg("subscription number %d does not exist", number)));
 }

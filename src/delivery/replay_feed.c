@@ -421,9 +421,7 @@ was_delivered(const Replay *replay, const EeEvent *event, int64 seq)
 	if (stand == NULL)
 		return false;
 	xid = U64FromFullTransactionId(DatumGetFullTransactionId(EE_EVENT_VALUE(event, EE_EVENT_XID)));
-	return ee_log_position_sees(&stand->at.low, seq, xid) ||
-		(stand->at.in_range && seq <= stand->at.seq &&
-		 ee_log_position_sees(&stand->at.high, seq, xid));
+	return ee_log_cursor_passed(&stand->at, seq, xid);
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "ground/errors.h"
 #include "ground/invalidate.h"
 #include "routing/pattern_trie.h"
 #include "routing/routing_cache.h"
@@ -38,6 +39,43 @@ List *
 ee_routing_cache_all(void)
 {
 	return current()->subscriptions;
+}
+
+EeSubscription *
+ee_routing_cache_by_number(int32 number, bool missing_ok)
+{
+	ListCell   *cell;
+
+	foreach(cell, current()->subscriptions)
+	{
+		EeSubscription *subscription = lfirst(cell);
+
+		if (subscription->number == number)
+			return subscription;
+	}
+	if (!missing_ok)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
+				 errmsg("subscription number %d does not exist", number)));
+	return NULL;
+}
+
+EeSubscription *
+ee_routing_cache_by_name(const char *subscriber)
+{
+	ListCell   *cell;
+
+	foreach(cell, current()->subscriptions)
+	{
+		EeSubscription *subscription = lfirst(cell);
+
+		if (strcmp(subscription->subscriber, subscriber) == 0)
+			return subscription;
+	}
+	ereport(ERROR,
+			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
+			 errmsg("unknown subscription \"%s\"", subscriber)));
+	return NULL;				/* keep the compiler quiet */
 }
 
 List *

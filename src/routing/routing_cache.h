@@ -19,6 +19,11 @@
  */
 extern List *ee_routing_cache_all(void);
 
+/* One of them; raises an error where there is none, unless missing_ok. */
+extern EeSubscription *ee_routing_cache_by_number(int32 number,
+												  bool missing_ok);
+extern EeSubscription *ee_routing_cache_by_name(const char *subscriber);
+
 /*
  * Those that may want an event of this pattern, going by its name: in order
  * of number, in CurrentMemoryContext, the elements as above.  The cost does

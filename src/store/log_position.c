@@ -109,6 +109,15 @@ ee_log_position_sees(const EeLogPosition *position, int64 seq, uint64 xid)
 	return !in_progress(position, xid);
 }
 
+/* Has it left this (committed) event behind? */
+bool
+ee_log_cursor_passed(const EeLogCursor *cursor, int64 seq, uint64 xid)
+{
+	return ee_log_position_sees(&cursor->low, seq, xid) ||
+		(cursor->in_range && seq <= cursor->seq &&
+		 ee_log_position_sees(&cursor->high, seq, xid));
+}
+
 bool
 ee_log_position_equal(const EeLogPosition *a, const EeLogPosition *b)
 {

@@ -42,6 +42,8 @@ typedef struct EeLogCursor
 extern EeLogPosition *ee_log_position_current(void);
 extern bool ee_log_position_sees(const EeLogPosition *position, int64 seq,
 								 uint64 xid);
+extern bool ee_log_cursor_passed(const EeLogCursor *cursor, int64 seq,
+								 uint64 xid);
 extern bool ee_log_position_equal(const EeLogPosition *a,
 								  const EeLogPosition *b);
 extern void ee_log_position_copy(EeLogPosition *to,

@@ -42,6 +42,26 @@ SELECT subscriber, events, complete, age > '0' AS waits FROM event_engine.stat_b
 SELECT event_engine.discard_dead_letters(array_agg(id)) AS discarded FROM event_engine.event_dead_letters;
 SELECT state FROM event_engine.event_deliveries(:'bad') WHERE subscriber = 'gives.up';
 
+-- A handler that was called at once has had it; one that halts its key says so.
+SELECT event_engine.subscribe('at.once', '{order.placed}', 'digest',
+	options => '{"immediate": true}') IS NOT NULL AS ok;
+SELECT event_engine.subscribe('halting', '{order.placed}', 'digest',
+	options => '{"ordered": true, "on_dead_letter": "halt", "max_attempts": 1}') IS NOT NULL AS ok;
+SELECT event_engine.publish_event('order.placed', '{"n": 5}', partition_key => 'k') AS good \gset
+SELECT subscriber, state FROM event_engine.event_deliveries(:'good') WHERE subscriber IN ('at.once', 'halting');
+SELECT event_engine.unsubscribe('at.once') AS removed;
+SELECT event_engine.publish_event('order.placed', '{"fail": true}', partition_key => 'k') AS head \gset
+SELECT event_engine.publish_event('order.placed', '{}', partition_key => 'k') AS next \gset
+SELECT event_engine.process_batch(100, 'halting') AS delivered;
+SELECT state, attempts, last_error FROM event_engine.event_deliveries(:'head') WHERE subscriber = 'halting';
+SELECT state FROM event_engine.event_deliveries(:'next') WHERE subscriber = 'halting';
+SELECT event_engine.discard_dead_letters(array_agg(id)) AS discarded FROM event_engine.event_dead_letters
+	WHERE subscriber = 'halting';
+SELECT state FROM event_engine.event_deliveries(:'head') WHERE subscriber = 'halting';
+SELECT event_engine.process_batch(100, 'halting') AS delivered;
+SELECT state FROM event_engine.event_deliveries(:'head') WHERE subscriber = 'halting';
+SELECT state FROM event_engine.event_deliveries(:'next') WHERE subscriber = 'halting';
+
 -- What this transaction has published is nobody's yet.
 BEGIN;
 SELECT event_engine.publish_event('order.placed', '{"n": 4}') AS own \gset
