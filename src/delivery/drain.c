@@ -22,7 +22,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "delivery/lane.h"
@@ -30,6 +29,7 @@
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
+#include "ground/subtransaction.h"
 #include "ground/waits.h"
 #include "routing/routing_cache.h"
 #include "store/log_reader.h"
@@ -37,12 +37,21 @@
 
 #define LOOK_INTERVAL_MS	20
 
+/* A look at the log. */
+typedef struct Look
+{
+	EeSubscription *subscription;
+	int64		last;
+	EeDelivery *lane;			/* that is looked at; NULL: none yet */
+	bool		settled;
+} Look;
+
 static EeSubscription *own_subscription(const char *subscriber);
 static bool is_settled(const char *subscriber, int64 last);
 static bool rows_are_settled(int32 number, int64 last);
 static bool log_is_settled(EeSubscription *subscription, int64 last);
-static bool lanes_are_settled(EeSubscription *subscription, int64 last,
-							  EeDelivery **looking);
+static void look_at_lanes(void *arg);
+static bool lanes_are_settled(Look *look);
 static bool lane_is_settled(EeDelivery *delivery, int64 last);
 static void pause_subscription(const char *subscriber);
 
@@ -161,52 +170,39 @@ rows_are_settled(int32 number, int64 last)
 static bool
 log_is_settled(EeSubscription *subscription, int64 last)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	EeDelivery *looking = NULL;
-	volatile bool settled = false;
+	Look		look = {subscription, last, NULL, false};
+	ErrorData  *error;
 
 	/* a change of its lanes waits for the old ones to end */
 	if (subscription->n_epochs > 1)
 		return false;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		settled = lanes_are_settled(subscription, last, &looking);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (looking == NULL || !looking->matching ||
-			error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return settled;
+	error = ee_subtransaction_run(look_at_lanes, &look);
+	if (error == NULL)
+		return look.settled;
+	if (look.lane == NULL || !look.lane->matching ||
+		error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
 }
 
-/* *looking is the lane that is looked at. */
+static void
+look_at_lanes(void *arg)
+{
+	Look	   *look = arg;
+
+	look->settled = lanes_are_settled(look);
+}
+
 static bool
-lanes_are_settled(EeSubscription *subscription, int64 last,
-				  EeDelivery **looking)
+lanes_are_settled(Look *look)
 {
 	MemoryContext parent = MemoryContextGetParent(CurTransactionContext);
 
-	for (int i = 0; i < subscription->concurrency; i++)
+	for (int i = 0; i < look->subscription->concurrency; i++)
 	{
-		EeDelivery *base = ee_round_delivery(subscription, i, 0, parent);
+		EeDelivery *base = ee_round_delivery(look->subscription, i, 0,
+											 parent);
 
 		ee_round_expand(base);
 		for (int class = 0; class < EE_N_PRIORITIES; class++)
@@ -217,8 +213,8 @@ lanes_are_settled(EeSubscription *subscription, int64 last,
 
 			if (lane == NULL)
 				continue;
-			*looking = lane;
-			if (!lane_is_settled(lane, last))
+			look->lane = lane;
+			if (!lane_is_settled(lane, look->last))
 				return false;
 		}
 	}

@@ -13,7 +13,6 @@
 #include "common/pg_prng.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -26,6 +25,7 @@
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
+#include "ground/subtransaction.h"
 #include "routing/routing_cache.h"
 
 /*
@@ -37,17 +37,19 @@
 /* What is known of reading when a filter raises an error. */
 typedef struct Reading
 {
+	EeDelivery *delivery;		/* the lane that is read */
 	EeReceipt  *receipt;
 	int			n_before;		/* events under the receipt before */
 	int			limit;			/* events to be given or put off */
 	int			passed;			/* given or put off */
+	bool		moved;			/* the cursor is worth storing */
 } Reading;
 
 static List *lanes_in_turn(EeDelivery *base);
-static void read_lane(EeDelivery *delivery, Reading *reading);
-static bool read_guarded(EeDelivery *delivery, Reading *reading);
+static void read_lane(Reading *reading);
+static void read_guarded(Reading *reading);
 static bool bury_unmatched(EeDelivery *delivery, const ErrorData *error);
-static bool read_events(EeDelivery *delivery, Reading *reading);
+static void read_events(void *arg);
 static bool put_off(EeDelivery *delivery, TupleTableSlot *slot,
 					MemoryContext context);
 static bool add_counts(int32 number, EeCursor *cursor);
@@ -76,7 +78,8 @@ ee_pull_log(EeReceipt *receipt, int32 number)
 	reading.receipt = receipt;
 	foreach(lc, lanes_in_turn(delivery))
 	{
-		read_lane(lfirst(lc), &reading);
+		reading.delivery = lfirst(lc);
+		read_lane(&reading);
 		if (receipt->n > n)
 			break;
 	}
@@ -112,15 +115,17 @@ lanes_in_turn(EeDelivery *base)
 }
 
 static void
-read_lane(EeDelivery *delivery, Reading *reading)
+read_lane(Reading *reading)
 {
+	EeDelivery *delivery = reading->delivery;
 	int32		number = delivery->subscription->number;
-	bool		moved = read_guarded(delivery, reading);
-	EeCursor   *cursor = ee_cursor_copy(delivery->cursor);
+	EeCursor   *cursor;
 
+	read_guarded(reading);
+	cursor = ee_cursor_copy(delivery->cursor);
 	if (delivery->base == delivery)
-		moved |= add_counts(number, cursor);
-	if (moved)
+		reading->moved |= add_counts(number, cursor);
+	if (reading->moved)
 		ee_cursor_store(number, delivery->lane.number, cursor);
 }
 
@@ -129,55 +134,35 @@ read_lane(EeDelivery *delivery, Reading *reading)
  * before the event that is to blame are given first; when it is the next it
  * becomes a dead letter, and the others go on.
  */
-static bool
-read_guarded(EeDelivery *delivery, Reading *reading)
+static void
+read_guarded(Reading *reading)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool moved = false;
-	volatile bool done = false;
+	EeDelivery *delivery = reading->delivery;
+	ErrorData  *error;
 
 	reading->limit = INT_MAX;
 	reading->n_before = reading->receipt->n;
-	while (!done)
+	reading->passed = 0;
+	reading->moved = false;
+	if (!ee_match_needs_content(delivery->subscription->matcher))
 	{
-		reading->passed = 0;
-		if (!ee_match_needs_content(delivery->subscription->matcher))
-			return read_events(delivery, reading);
-
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(caller);
-		PG_TRY();
-		{
-			moved |= read_events(delivery, reading);
-			ReleaseCurrentSubTransaction();
-			done = true;
-		}
-		PG_CATCH();
-		{
-			ErrorData  *error;
-
-			MemoryContextSwitchTo(caller);
-			error = CopyErrorData();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(caller);
-			CurrentResourceOwner = owner;
-			if (!delivery->matching ||
-				error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-				ReThrowError(error);
-			ee_pull_take_back(reading->receipt, reading->n_before);
-			delivery->cursor = NULL;
-			if (reading->passed > 0)
-				reading->limit = reading->passed;
-			else
-				moved |= bury_unmatched(delivery, error);
-		}
-		PG_END_TRY();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
+		read_events(reading);
+		return;
 	}
-	return moved;
+	while ((error = ee_subtransaction_run(read_events, reading)) != NULL)
+	{
+		if (!delivery->matching ||
+			error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		ee_pull_take_back(reading->receipt, reading->n_before);
+		delivery->cursor = NULL;
+		if (reading->passed > 0)
+			reading->limit = reading->passed;
+		else
+			reading->moved |= bury_unmatched(delivery, error);
+		reading->passed = 0;
+		FreeErrorData(error);
+	}
 }
 
 /*
@@ -216,11 +201,13 @@ bury_unmatched(EeDelivery *delivery, const ErrorData *error)
 /*
  * Events go into the result, or are put off; the delivery's cursor is behind
  * them then.  Goes on until there is something to give or nothing left, as a
- * client that gets nothing will pause.  True when the cursor is worth storing.
+ * client that gets nothing will pause.
  */
-static bool
-read_events(EeDelivery *delivery, Reading *reading)
+static void
+read_events(void *arg)
 {
+	Reading    *reading = arg;
+	EeDelivery *delivery = reading->delivery;
 	EeReceipt  *receipt = reading->receipt;
 	MemoryContext per_event = AllocSetContextCreate(CurrentMemoryContext,
 													"event_engine event",
@@ -252,7 +239,7 @@ read_events(EeDelivery *delivery, Reading *reading)
 		ee_batch_committed(delivery, batch->next);
 	}
 	MemoryContextDelete(per_event);
-	return moved;
+	reading->moved |= moved;
 }
 
 static bool

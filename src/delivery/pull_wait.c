@@ -25,7 +25,6 @@
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -37,6 +36,7 @@
 #include "ground/invalidate.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
+#include "ground/subtransaction.h"
 #include "ground/waits.h"
 
 /* How often to look where nobody wakes us, and where somebody does. */
@@ -56,6 +56,7 @@ typedef struct Waiting
 	uint64		generation;		/* of the subscriptions it was made under */
 	bool		attached;		/* publishers wake us */
 	bool		busy;			/* another client is reading the log */
+	bool		found;			/* the log has events */
 	TimestampTz next_due;		/* of what was handed out before */
 } Waiting;
 
@@ -71,6 +72,7 @@ static bool any_lane_has_events(Waiting *waiting);
 static bool log_has_events(EeDelivery *delivery);
 static bool log_has_event(EeDelivery *delivery);
 static bool log_has_events_guarded(Waiting *waiting);
+static void look_at_lanes(void *arg);
 static bool forget_cursors(Waiting *waiting);
 static long next_wait(const Waiting *waiting, TimestampTz end);
 
@@ -386,33 +388,21 @@ forget_cursors(Waiting *waiting)
 static bool
 log_has_events_guarded(Waiting *waiting)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool found = true;
+	ErrorData  *error = ee_subtransaction_run(look_at_lanes, waiting);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		found = any_lane_has_events(waiting);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+	if (error == NULL)
+		return waiting->found;
+	if (!forget_cursors(waiting) ||
+		error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	FreeErrorData(error);
+	return true;
+}
 
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (!forget_cursors(waiting) ||
-			error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return found;
+static void
+look_at_lanes(void *arg)
+{
+	Waiting    *waiting = arg;
+
+	waiting->found = any_lane_has_events(waiting);
 }

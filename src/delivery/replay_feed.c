@@ -24,7 +24,6 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
@@ -37,6 +36,7 @@
 #include "ground/identity.h"
 #include "ground/invalidate.h"
 #include "ground/plan.h"
+#include "ground/subtransaction.h"
 #include "registry/registry_cache.h"
 #include "routing/match.h"
 #include "store/log_reader.h"
@@ -69,12 +69,21 @@ typedef struct Replay
 	int			n_stands;		/* 0: it had come to everything */
 } Replay;
 
+/* A piece of it, to be handed over. */
+typedef struct Chunk
+{
+	Replay	   *replay;
+	const EeSubscription *subscription;
+	int			max;
+	int			n;				/* handed over */
+	bool		more;			/* there is more of the replay */
+} Chunk;
+
 static bool load(Replay *replay, const EeSubscription *subscription);
 static void load_stands(Replay *replay);
 static void read_position(EeLogPosition *position, HeapTuple tuple,
 						  TupleDesc desc, int column);
-static int	hand_over(Replay *replay, const EeSubscription *subscription,
-					  int max, bool *more);
+static void hand_over(void *arg);
 static Datum *wanted_patterns(const Replay *replay,
 							  const EeSubscription *subscription, int *n);
 static bool takes(const Replay *replay, const EeSubscription *subscription,
@@ -136,49 +145,32 @@ ee_replay_feed_wanted(int32 number)
 int
 ee_replay_feed(const EeSubscription *subscription, int max, bool *more)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext context = AllocSetContextCreate(caller,
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "event_engine replay",
 												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	Replay		replay;
-	volatile int n = 0;
+	Chunk		chunk = {&replay, subscription, max, 0, false};
 
-	*more = false;
-	MemoryContextSwitchTo(context);
 	memset(&replay, 0, sizeof(replay));
 	if (load(&replay, subscription))
 	{
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(context);
-		PG_TRY();
-		{
-			n = hand_over(&replay, subscription, max, more);
-			ReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
-		}
-		PG_CATCH();
-		{
-			ErrorData  *error;
+		ErrorData  *error = ee_subtransaction_run(hand_over, &chunk);
 
-			MemoryContextSwitchTo(context);
-			error = CopyErrorData();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
+		if (error != NULL)
+		{
 			if (ERRCODE_TO_CATEGORY(error->sqlerrcode) !=
 				ERRCODE_DATA_EXCEPTION)
 				ReThrowError(error);
 			store_failure(&replay, error);
-			*more = false;
+			chunk.n = 0;
+			chunk.more = false;
 		}
-		PG_END_TRY();
 	}
-	MemoryContextSwitchTo(caller);
+	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	return n;
+	*more = chunk.more;
+	return chunk.n;
 }
 
 /* ------------------------------------------------------------------ the row */
@@ -297,10 +289,13 @@ read_position(EeLogPosition *position, HeapTuple tuple, TupleDesc desc,
 
 /* ------------------------------------------------------------------ reading */
 
-static int
-hand_over(Replay *replay, const EeSubscription *subscription, int max,
-		  bool *more)
+static void
+hand_over(void *arg)
 {
+	Chunk	   *chunk = arg;
+	Replay	   *replay = chunk->replay;
+	const EeSubscription *subscription = chunk->subscription;
+	int			max = chunk->max;
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	MemoryContext context = CurrentMemoryContext;
 	Datum	   *events = palloc(sizeof(Datum) * max);
@@ -342,15 +337,14 @@ hand_over(Replay *replay, const EeSubscription *subscription, int max,
 			n++;
 		}
 	}
-	*more = slot != NULL;
+	chunk->more = slot != NULL;
 	ee_log_reader_end(reader);
 	PopActiveSnapshot();
 	UnregisterSnapshot(snapshot);
 	replay->at.seq = passed;
 	MemoryContextSwitchTo(context);
-	n = store_events(subscription, events, n);
-	store_progress(replay, n, *more);
-	return n;
+	chunk->n = store_events(subscription, events, n);
+	store_progress(replay, chunk->n, chunk->more);
 }
 
 /* Registered patterns that may be wanted; NULL: read the log whole. */
