@@ -60,7 +60,8 @@ ee_partition_for_append(TimestampTz *created_at)
 {
 	bool		tried = false;
 
-	LockRelationOid(ee_extension_relid(EE_REL_EVENTS), RowExclusiveLock);
+	/* see ee_partition_make() */
+	LockRelationOid(ee_extension_relid(EE_REL_EVENTS), RowShareLock);
 	for (;;)
 	{
 		EePartition *partition;
@@ -83,7 +84,7 @@ ee_partition_for_append(TimestampTz *created_at)
 		if (partition == NULL && !tried && !IsTransactionBlock())
 		{
 			tried = true;
-			if (ee_partition_make(*created_at, true))
+			if (ee_partition_make(*created_at))
 				continue;
 		}
 		if (partition == NULL)

@@ -9,6 +9,9 @@
 
 #include "datatype/timestamp.h"
 
+/* How far created_at of an INSERT may be from the clock. */
+#define EE_CLOCK_TOLERANCE_USECS	(60 * USECS_PER_SEC)
+
 typedef struct EePartition
 {
 	Oid			relid;

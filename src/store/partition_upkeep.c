@@ -53,8 +53,18 @@ static void seal(Oid relid);
 static void execute(const char *sql);
 static char *utc_literal(TimestampTz at);
 
+/*
+ * False when it would have to wait, or the default partition holds later
+ * events.
+ *
+ * INSERT and COPY choose the partition of a row by what they know once they
+ * have their lock on the parent, and are refused by the default partition
+ * where another has come for the row meanwhile.  So they are kept out while
+ * one is attached that their rows may belong to; publish_event() and the like
+ * look again, and take a lock on the parent that does not conflict.
+ */
 bool
-ee_partition_make(TimestampTz at, bool nowait)
+ee_partition_make(TimestampTz at)
 {
 	Oid			parent = ee_extension_relid(EE_REL_EVENTS);
 	Oid			default_relid;
@@ -67,13 +77,12 @@ ee_partition_make(TimestampTz at, bool nowait)
 
 	if (!can_attach(parent))
 		return false;
-	if (nowait)
-	{
-		if (!ConditionalLockRelationOid(parent, ShareUpdateExclusiveLock))
-			return false;
-	}
-	else
-		LockRelationOid(parent, ShareUpdateExclusiveLock);
+	period_bounds(at, &lower, &upper);
+	if (!ConditionalLockRelationOid(parent,
+									lower <= GetCurrentTimestamp() + EE_CLOCK_TOLERANCE_USECS ?
+									ShareRowExclusiveLock :
+									ShareUpdateExclusiveLock))
+		return false;
 	if (ee_partition_exists_for(at))
 		return true;
 
@@ -82,7 +91,6 @@ ee_partition_make(TimestampTz at, bool nowait)
 		!ConditionalLockRelationOid(default_relid, AccessExclusiveLock))
 		return false;
 
-	period_bounds(at, &lower, &upper);
 	lower = Max(lower, gap_lower);
 	upper = Min(upper, gap_upper);
 
@@ -133,7 +141,7 @@ ee_partition_make_ahead(void)
 	{
 		if (!ee_partition_exists_for(at))
 		{
-			if (!ee_partition_make(at, true))
+			if (!ee_partition_make(at))
 				break;
 			made++;
 		}

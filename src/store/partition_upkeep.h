@@ -10,7 +10,7 @@
 #include "datatype/timestamp.h"
 
 /* Make the partition for this moment; false when that would wait. */
-extern bool ee_partition_make(TimestampTz at, bool nowait);
+extern bool ee_partition_make(TimestampTz at);
 
 /* From partition.c */
 extern void ee_partition_gap(TimestampTz at, TimestampTz *lower,

@@ -28,9 +28,6 @@
 #include "store/log_state.h"
 #include "store/receive.h"
 
-/* How far created_at of an INSERT may be from the clock. */
-#define CLOCK_TOLERANCE_USECS	(60 * USECS_PER_SEC)
-
 static char *text_arg(FunctionCallInfo fcinfo, int n);
 static const char *priority_label(Oid priority);
 static void read_envelope(EeReceived *received, const JsonbValue *envelope,
@@ -403,8 +400,8 @@ ee_sql_receive_row(PG_FUNCTION_ARGS)
 	}
 	read_row(&received, &row, rel);
 	created_at = DatumGetTimestampTz(EE_EVENT_VALUE(&row, EE_EVENT_CREATED_AT));
-	if (created_at > now + CLOCK_TOLERANCE_USECS ||
-		created_at < now - CLOCK_TOLERANCE_USECS)
+	if (created_at > now + EE_CLOCK_TOLERANCE_USECS ||
+		created_at < now - EE_CLOCK_TOLERANCE_USECS)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_ASSIGNED_COLUMN),
 				 errmsg("column created_at of event_engine.events is assigned"),
