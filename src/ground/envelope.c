@@ -168,6 +168,12 @@ ee_envelope_field_by_name(const char *name, int len)
 	return -1;
 }
 
+const char *
+ee_envelope_field_name(EeEnvelopeField field)
+{
+	return members[field].name;
+}
+
 char *
 ee_envelope_field_names(void)
 {

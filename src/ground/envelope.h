@@ -87,6 +87,9 @@ extern Jsonb *ee_envelope_to_jsonb(const EeEvent *event);
 /* The member of that name (EeEnvelopeField), or -1. */
 extern int	ee_envelope_field_by_name(const char *name, int len);
 
+/* And its name. */
+extern const char *ee_envelope_field_name(EeEnvelopeField field);
+
 /* The names of all members, for hints: "a, b, c". */
 extern char *ee_envelope_field_names(void);
 

@@ -12,8 +12,10 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/jsonpath.h"
 
 #include "ground/errors.h"
@@ -44,6 +46,7 @@ static void check_variables(const char *text, JsonPath *path,
 static void try_empty(const EePathPredicate *filter,
 					  const EePathWords *words);
 static Jsonb *empty_object(void);
+static Jsonb *empty_vars(const EePathWords *words);
 
 EePathPredicate *
 ee_path_predicate_compile(const char *text, const EePathWords *words)
@@ -71,6 +74,12 @@ const char *
 ee_path_predicate_text(const EePathPredicate *filter)
 {
 	return filter->text;
+}
+
+JsonPath *
+ee_path_predicate_path(const EePathPredicate *filter)
+{
+	return filter->path;
 }
 
 /*
@@ -188,6 +197,8 @@ check_predicate(const char *text, JsonPath *path, const EePathWords *words)
 static void
 check_variables(const char *text, JsonPath *path, const EePathWords *words)
 {
+	char	   *allowed = words->variable == NULL ? NULL :
+		psprintf("$\"%s\"", words->variable);
 	char	   *printed;
 	char	   *at;
 	bool		quoted = false;
@@ -200,12 +211,17 @@ check_variables(const char *text, JsonPath *path, const EePathWords *words)
 			at++;
 		else if (*at == '"')
 			quoted = !quoted;
-		else if (!quoted && *at == '$' && at[1] == '"')
+		else if (!quoted && *at == '$' && at[1] == '"' &&
+				 (allowed == NULL ||
+				  strncmp(at, allowed, strlen(allowed)) != 0))
 			ereport(ERROR,
 					(errcode(words->sqlstate),
 					 errmsg("%s path \"%s\" uses a variable", words->noun, text),
+					 allowed == NULL ?
 					 errdetail("%s sees the event as $ and nothing else.",
-							   words->subject)));
+							   words->subject) :
+					 errdetail("%s sees the event as $ and $%s and nothing else.",
+							   words->subject, words->variable)));
 	}
 	pfree(printed);
 }
@@ -222,7 +238,8 @@ try_empty(const EePathPredicate *filter, const EePathWords *words)
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 
-	(void) ee_path_predicate_match(filter, filter->no_vars);
+	(void) ee_path_predicate_match_with(filter, filter->no_vars,
+										empty_vars(words));
 
 	error_context_stack = context.previous;
 }
@@ -230,6 +247,13 @@ try_empty(const EePathPredicate *filter, const EePathWords *words)
 /* As jsonb_path_match(envelope, path, '{}', silent => false) = true. */
 bool
 ee_path_predicate_match(const EePathPredicate *filter, Jsonb *envelope)
+{
+	return ee_path_predicate_match_with(filter, envelope, filter->no_vars);
+}
+
+bool
+ee_path_predicate_match_with(const EePathPredicate *filter, Jsonb *envelope,
+							 Jsonb *vars)
 {
 	LOCAL_FCINFO(fcinfo, 4);
 	Datum		result;
@@ -239,7 +263,7 @@ ee_path_predicate_match(const EePathPredicate *filter, Jsonb *envelope)
 	fcinfo->args[0].isnull = false;
 	fcinfo->args[1].value = PointerGetDatum(filter->path);
 	fcinfo->args[1].isnull = false;
-	fcinfo->args[2].value = JsonbPGetDatum(filter->no_vars);
+	fcinfo->args[2].value = JsonbPGetDatum(vars);
 	fcinfo->args[2].isnull = false;
 	fcinfo->args[3].value = BoolGetDatum(false);
 	fcinfo->args[3].isnull = false;
@@ -253,4 +277,20 @@ empty_object(void)
 {
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 											  CStringGetDatum("{}")));
+}
+
+/* The variable that may be used, without members. */
+static Jsonb *
+empty_vars(const EePathWords *words)
+{
+	StringInfoData text;
+
+	if (words->variable == NULL)
+		return empty_object();
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '{');
+	escape_json(&text, words->variable);
+	appendStringInfoString(&text, ": {}}");
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+											  CStringGetDatum(text.data)));
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "utils/jsonb.h"
+#include "utils/jsonpath.h"
 
 typedef struct EePathPredicate EePathPredicate;
 
@@ -17,6 +18,7 @@ typedef struct EePathWords
 	int			sqlstate;
 	const char *noun;			/* "filter" */
 	const char *subject;		/* "The filter of a subscription" */
+	const char *variable;		/* that may be used, or NULL */
 } EePathWords;
 
 /* Compile into CurrentMemoryContext; raises what is wrong with it. */
@@ -27,11 +29,18 @@ extern EePathPredicate *ee_path_predicate_compile(const char *path,
 extern bool ee_path_predicate_match(const EePathPredicate *predicate,
 									Jsonb *envelope);
 
+/* The same for one with a variable: vars is an object that has it. */
+extern bool ee_path_predicate_match_with(const EePathPredicate *predicate,
+										 Jsonb *envelope, Jsonb *vars);
+
 /* Does it look at none but these members of the envelope? */
 extern bool ee_path_predicate_only(const EePathPredicate *predicate,
 								   const char *const *members, int n);
 
 /* The path as given. */
 extern const char *ee_path_predicate_text(const EePathPredicate *predicate);
+
+/* And as the server has it. */
+extern JsonPath *ee_path_predicate_path(const EePathPredicate *predicate);
 
 #endif							/* EE_PATH_PREDICATE_H */

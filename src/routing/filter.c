@@ -181,6 +181,25 @@ ee_filter_match(const EeFilter *filter, EeFilterView *view, StringInfo why)
 	return true;
 }
 
+int
+ee_filter_length(const EeFilter *filter)
+{
+	return filter->n_terms;
+}
+
+bool
+ee_filter_equality(const EeFilter *filter, int i,
+				   const EeFilterField **field, JsonbValue *value)
+{
+	const FilterTerm *term = &filter->terms[i];
+
+	if (term->operator != OP_EQUALS || !IsAJsonbScalar(&term->value))
+		return false;
+	*field = term->field;
+	*value = term->value;
+	return true;
+}
+
 static void
 compile_term(FilterTerm *term, JsonbValue *object, int index)
 {

@@ -28,4 +28,13 @@ extern EeFilter *ee_filter_compile(const JsonbContainer *list);
 extern bool ee_filter_match(const EeFilter *filter, EeFilterView *view,
 							StringInfo why);
 
+/*
+ * What a term of index i demands to be equal to a value; false where it
+ * demands nothing of the kind, or the value is not a scalar.
+ */
+extern bool ee_filter_equality(const EeFilter *filter, int i,
+							   const EeFilterField **field,
+							   JsonbValue *value);
+extern int	ee_filter_length(const EeFilter *filter);
+
 #endif							/* EE_FILTER_H */

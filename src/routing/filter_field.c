@@ -99,9 +99,22 @@ bool
 ee_filter_field_fetch(const EeFilterField *field, EeFilterView *view,
 					  JsonbValue *value)
 {
-	EeEnvelopeField member = field->member;
 	int			i;
 
+	if (!ee_filter_field_member(view, field->member, value))
+		return false;
+	for (i = 0; i < field->n_steps; i++)
+	{
+		if (!follow(&field->steps[i], value))
+			return false;
+	}
+	return true;
+}
+
+bool
+ee_filter_field_member(EeFilterView *view, EeEnvelopeField member,
+					   JsonbValue *value)
+{
 	if (view->state[member] == NOT_FETCHED)
 		view->state[member] = ee_envelope_value(view->event, member,
 												&view->values[member]) ?
@@ -110,12 +123,20 @@ ee_filter_field_fetch(const EeFilterField *field, EeFilterView *view,
 		return false;
 
 	*value = view->values[member];
-	for (i = 0; i < field->n_steps; i++)
-	{
-		if (!follow(&field->steps[i], value))
-			return false;
-	}
 	return true;
+}
+
+List *
+ee_filter_field_keys(const EeFilterField *field)
+{
+	List	   *keys;
+	int			i;
+
+	keys = list_make1(unconstify(char *, ee_envelope_field_name(field->member)));
+	for (i = 0; i < field->n_steps; i++)
+		if (!field->steps[i].is_index)
+			keys = lappend(keys, field->steps[i].key);
+	return keys;
 }
 
 static FieldStep *

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 #include "ground/envelope.h"
@@ -41,5 +42,15 @@ extern EeFilterField *ee_filter_field_parse(const char *path, int len,
 /* The value found there; false when there is none. */
 extern bool ee_filter_field_fetch(const EeFilterField *field,
 								  EeFilterView *view, JsonbValue *value);
+
+/* A member of the event, fetched at most once; false when it is absent. */
+extern bool ee_filter_field_member(EeFilterView *view, EeEnvelopeField member,
+								   JsonbValue *value);
+
+/*
+ * The member of the event and the keys that lead to the field (List of
+ * char *), positions in arrays left out.
+ */
+extern List *ee_filter_field_keys(const EeFilterField *field);
 
 #endif							/* EE_FILTER_FIELD_H */
