@@ -160,6 +160,74 @@ $$;
 COMMENT ON FUNCTION event_engine.take_leased(uuid, uuid[]) IS
 	'Internal: takes events from under a receipt.';
 
+/* ---- What means the same ---- */
+
+CREATE FUNCTION event_engine.delivery_key(event event_engine.event, path text)
+	RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_delivery_key';
+COMMENT ON FUNCTION event_engine.delivery_key(event_engine.event, text) IS
+	'Internal: the idempotency key of an event, by the path of a subscription.';
+
+/* What a client has acknowledged; the first of a key counts. */
+CREATE FUNCTION event_engine.note_keys(own event_engine.subscriptions,
+		events event_engine.event[])
+	RETURNS void
+	LANGUAGE sql
+	SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO event_engine.delivery_keys AS d (subscription_number, key, seq,
+			expires_at)
+		SELECT DISTINCT ON (k.key) own.number, k.key, k.seq,
+			clock_timestamp() + interval '1 millisecond' * COALESCE(
+				(own.options ->> 'idempotency_window_ms')::float8, 604800000)
+		FROM (SELECT event_engine.delivery_key(ROW(e.*)::event_engine.event,
+					own.options ->> 'idempotency_key') AS key, e.seq
+				FROM unnest(events) AS e) AS k
+		WHERE k.key IS NOT NULL
+		ORDER BY k.key, k.seq
+		ON CONFLICT ON CONSTRAINT delivery_keys_pkey DO UPDATE
+			SET seq = excluded.seq, expires_at = excluded.expires_at
+			WHERE d.seq = excluded.seq OR d.expires_at <= clock_timestamp()
+$$;
+COMMENT ON FUNCTION event_engine.note_keys(event_engine.subscriptions, event_engine.event[]) IS
+	'Internal: writes down the idempotency keys of events that were acknowledged.';
+
+/*
+ * Under a receipt nobody has seen yet: what means the same as events that
+ * were acknowledged counts as acknowledged too.  Result: their ids.
+ */
+CREATE FUNCTION event_engine.pass_over(own event_engine.subscriptions,
+		receipt uuid)
+	RETURNS SETOF uuid
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off AS $$
+DECLARE
+	known uuid[];
+BEGIN
+	SELECT array_agg((x.event).id) INTO known
+		FROM (SELECT ROW(e.*)::event_engine.event AS event
+				FROM event_engine.event_leases AS l,
+					event_engine.leased_events(l) AS e
+				WHERE l.receipt = pass_over.receipt
+			UNION ALL SELECT d.event FROM event_engine.deliveries AS d
+				WHERE d.receipt = pass_over.receipt) AS x
+		JOIN event_engine.delivery_keys AS k
+			ON k.subscription_number = own.number
+			AND k.key = event_engine.delivery_key(x.event,
+				own.options ->> 'idempotency_key')
+			AND k.seq <> (x.event).seq AND k.expires_at > clock_timestamp();
+	IF known IS NOT NULL THEN
+		PERFORM event_engine.take_leased(receipt, known);
+		INSERT INTO event_engine.delivery_counts AS c
+			VALUES (own.number, cardinality(known), 0, 0);
+	END IF;
+	RETURN QUERY SELECT unnest(known);
+END
+$$;
+COMMENT ON FUNCTION event_engine.pass_over(event_engine.subscriptions, uuid) IS
+	'Internal: settles what means the same as events that were acknowledged.';
+
 /* ---- Giving up ---- */
 
 CREATE FUNCTION event_engine.bury_events(own event_engine.subscriptions,
@@ -452,7 +520,8 @@ COMMENT ON PROCEDURE event_engine.await_events(text, interval, boolean) IS
 
 /*
  * What ack_events() does not do in one statement: some events of a receipt,
- * a subscription that wants a log, and to say what is wrong.
+ * a subscription that wants a log or has idempotency keys, and to say what is
+ * wrong.
  */
 CREATE FUNCTION event_engine.ack_events_as(caller oid, receipt uuid,
 		ids uuid[])
@@ -463,6 +532,7 @@ DECLARE
 	own CONSTANT event_engine.subscriptions :=
 		event_engine.lock_receipt(caller, receipt);
 	n integer;
+	done event_engine.event[];
 BEGIN
 	WITH taken AS MATERIALIZED (
 		SELECT t.* FROM event_engine.take_leased(receipt, ids) AS t
@@ -474,7 +544,10 @@ BEGIN
 			FROM taken AS t
 			WHERE (own.options -> 'processing_log')::boolean
 	)
-	SELECT count(*) INTO n FROM taken AS t;
+	SELECT count(*), array_agg(t.event) INTO n, done FROM taken AS t;
+	IF n > 0 AND own.options ->> 'idempotency_key' IS NOT NULL THEN
+		PERFORM event_engine.note_keys(own, done);
+	END IF;
 	PERFORM event_engine.wake_clients(own.number);
 	IF n > 0 THEN
 		INSERT INTO event_engine.delivery_counts AS c

@@ -76,11 +76,11 @@ COMMENT ON FUNCTION event_engine.subscription_wants(event_engine.subscriptions, 
 
 CREATE FUNCTION event_engine.call_handler(number integer,
 		event event_engine.event)
-	RETURNS void
+	RETURNS boolean
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'ee_sql_call_handler';
 COMMENT ON FUNCTION event_engine.call_handler(integer, event_engine.event) IS
-	'Internal: calls the handler of a subscription with an event marked as replayed.';
+	'Internal: calls the handler of a subscription with an event marked as replayed; false: it has handled another of the same idempotency key.';
 
 CREATE FUNCTION event_engine.process_subscription(number integer)
 	RETURNS integer
@@ -128,8 +128,9 @@ BEGIN
 			FROM event_engine.delivery_state(own, event) AS s;
 		IF state = 'done' THEN
 			BEGIN
-				PERFORM event_engine.call_handler(own.number, event);
-				outcome := 'replayed';
+				outcome := CASE
+					WHEN event_engine.call_handler(own.number, event)
+					THEN 'replayed' ELSE 'duplicate' END;
 				error := NULL;
 			EXCEPTION WHEN OTHERS THEN
 				outcome := 'failed';
@@ -174,7 +175,8 @@ COMMENT ON FUNCTION event_engine.process_event_as(oid, uuid, text) IS
  *
  * Result, a row for each subscription: outcome is delivered, replayed, failed
  * (the handler called again, and raised an error: nothing is written down),
- * or what has become of it otherwise: retry, dead, parked, pending (somebody
+ * duplicate (not called, as another event of the same idempotency key has been
+ * handled within the window), or what has become of it otherwise: retry, dead, parked, pending (somebody
  * else is delivering, or it is not committed); error: of the latest attempt.
  */
 CREATE FUNCTION event_engine.process_event(id uuid,

@@ -172,6 +172,7 @@ in_one_array(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 				events[n++] = event;
 				size += VARSIZE_ANY(DatumGetPointer(event));
 			}
+			progress->round.delivered++;
 		}
 		progress->handled++;
 		if (cut_short(delivery, unit))
@@ -184,7 +185,6 @@ in_one_array(EeDelivery *delivery, const EeUnit *unit, EeHandler *handler,
 	progress->began = GetCurrentTimestamp();
 	ee_handler_call_batch(handler, events, n);
 	ee_debug_point("delivery_after_array");
-	progress->round.delivered = n;
 	for (int i = 0; i < n; i++)
 		ee_tally_event(subscription, events[i], EE_OUTCOME_DELIVERED);
 	if (subscription->processing_log)

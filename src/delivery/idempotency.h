@@ -17,4 +17,11 @@
 extern bool ee_idempotency_claim(const EeSubscription *subscription,
 								 Datum event, int64 seq);
 
+/*
+ * Before an event is handed to a client: has another with the same key been
+ * acknowledged within the window?
+ */
+extern bool ee_idempotency_known(const EeSubscription *subscription,
+								 Datum event, int64 seq);
+
 #endif							/* EE_IDEMPOTENCY_H */

@@ -27,6 +27,7 @@
 #include "utils/xid8.h"
 
 #include "delivery/handler.h"
+#include "delivery/idempotency.h"
 #include "delivery/immediate.h"
 #include "delivery/lane.h"
 #include "delivery/retry.h"
@@ -209,7 +210,7 @@ deliver_to(const EeSubscription *subscription, EeEvent *event)
 		{
 			if (!subscription->immediate)
 				note_uncommittable();
-			ee_immediate_call(subscription, ee_envelope_form(event));
+			(void) ee_immediate_call(subscription, ee_envelope_form(event));
 		}
 		/* what the workers read from the log is theirs anyway */
 		else if (subscription->immediate)
@@ -251,7 +252,7 @@ tell_subscription(void *arg)
  * that ours cannot make it call what it does not mean.  In the owner's own
  * session it runs as any function of his.
  */
-void
+bool
 ee_immediate_call(const EeSubscription *subscription, Datum event)
 {
 	EeHandlerName unknown = {.context = CurrentMemoryContext};
@@ -260,7 +261,13 @@ ee_immediate_call(const EeSubscription *subscription, Datum event)
 	bool		own = is_own_session(subscription->owner);
 	EeHandler	handler;
 	EeIdentity	saved;
+	EeEvent		deformed;
 
+	ee_envelope_deform(event, &deformed);
+	if (!ee_idempotency_claim(subscription, event,
+							  DatumGetInt64(EE_EVENT_VALUE(&deformed,
+														   EE_EVENT_SEQ))))
+		return false;
 	if (own)
 	{
 		GetUserIdAndSecContext(&saved.userid, &saved.sec_context);
@@ -283,6 +290,7 @@ ee_immediate_call(const EeSubscription *subscription, Datum event)
 	}
 	PG_END_TRY();
 	ee_identity_restore(&saved);
+	return true;
 }
 
 static bool

@@ -14,9 +14,10 @@ extern void ee_immediate_init(void);
 
 /*
  * Call the handler of a subscription with an event (composite), here and now,
- * as the subscription's owner.  What it raises is the caller's.
+ * as the subscription's owner.  What it raises is the caller's.  False: it was
+ * not called, as it has handled another with the same idempotency key.
  */
-extern void ee_immediate_call(const EeSubscription *subscription,
+extern bool ee_immediate_call(const EeSubscription *subscription,
 							  Datum event);
 
 #endif							/* EE_IMMEDIATE_H */

@@ -51,6 +51,7 @@ static void replay(const EeSubscription *subscription, int max);
 static bool something_is_due(int32 number, TimestampTz at);
 static void receive_again(EeReceipt *receipt, int32 number, TimestampTz at,
 						  TimestampTz until);
+static void pass_over(EeReceipt *receipt, int32 number);
 static void put_again(const EeReceipt *receipt);
 static void lease(const EeReceipt *receipt, int32 number, TimestampTz at,
 				  TimestampTz until);
@@ -141,8 +142,17 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 		replay(subscription, allowed);
 		at = GetCurrentTimestamp();
 	}
-	if (something_is_due(number, at))
+	while (receipt.n == 0 && something_is_due(number, at))
+	{
 		receive_again(&receipt, number, at, until);
+		if (receipt.n_again == 0)
+			break;
+		if (subscription->idempotency_key != NULL)
+			pass_over(&receipt, number);
+		put_again(&receipt);
+		receipt.n = receipt.n_again;
+		CHECK_FOR_INTERRUPTS();
+	}
 	if (receipt.n < receipt.max)
 		ee_pull_log(&receipt, number);
 	if (receipt.n > receipt.n_again)
@@ -256,8 +266,47 @@ receive_again(EeReceipt *receipt, int32 number, TimestampTz at,
 	MemoryContextSwitchTo(old);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
-	put_again(receipt);
-	receipt->n = receipt->n_again;
+}
+
+/*
+ * What means the same as others that were acknowledged meanwhile counts as
+ * acknowledged, and is not given.
+ */
+static void
+pass_over(EeReceipt *receipt, int32 number)
+{
+	static EePlan known =
+		EE_PLAN("SELECT p.id FROM event_engine.subscriptions AS s, "
+				"event_engine.pass_over(s, $2) AS p (id) WHERE s.number = $1",
+				"int4", "uuid");
+	Datum		values[] = {Int32GetDatum(number), UUIDPGetDatum(&receipt->id)};
+	EePlanFrame frame;
+	EeIdentity	saved;
+	uint64		n_known;
+	int			n = 0;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	n_known = ee_plan_execute(&known, values, NULL, false, 0);
+	for (int i = 0; i < receipt->n_again; i++)
+	{
+		bool		isnull;
+		bool		given = true;
+		Datum		id = heap_getattr(receipt->again[i], RECEIVED_EVENT + 1,
+									  receipt->result->setDesc, &isnull);
+
+		for (uint64 k = 0; k < n_known && given; k++)
+			given = memcmp(DatumGetUUIDP(id),
+						   DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[k],
+													   SPI_tuptable->tupdesc,
+													   1, &isnull)),
+						   UUID_LEN) != 0;
+		if (given)
+			receipt->again[n++] = receipt->again[i];
+	}
+	receipt->n_again = n;
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
 }
 
 static void
@@ -345,8 +394,8 @@ lease(const EeReceipt *receipt, int32 number, TimestampTz at,
 
 /*
  * ack_events(receipt uuid, ids uuid[]) RETURNS integer.  A receipt that is
- * acknowledged whole, which nobody wants a log of, takes one statement; all
- * else, errors too, is the matter of ack_events_as().
+ * acknowledged whole, of which nothing is to be remembered, takes one
+ * statement; all else, errors too, is the matter of ack_events_as().
  */
 Datum
 ee_sql_ack_events(PG_FUNCTION_ARGS)
@@ -400,6 +449,7 @@ settled_at_once(Datum receipt)
 	if (found)
 		subscription = ee_routing_cache_by_number(number, true);
 	if (subscription == NULL || subscription->processing_log ||
+		subscription->idempotency_key != NULL ||
 		!has_privs_of_role(GetUserId(), subscription->owner))
 		return NULL;
 	return subscription;

@@ -18,6 +18,7 @@
 
 #include "delivery/cursor.h"
 #include "delivery/handler.h"
+#include "delivery/idempotency.h"
 #include "delivery/pull.h"
 #include "delivery/retry.h"
 #include "delivery/round.h"
@@ -40,8 +41,8 @@ typedef struct Reading
 	EeDelivery *delivery;		/* the lane that is read */
 	EeReceipt  *receipt;
 	int			n_before;		/* events under the receipt before */
-	int			limit;			/* events to be given or put off */
-	int			passed;			/* given or put off */
+	int			limit;			/* events to be taken from the log */
+	int			passed;			/* taken */
 	bool		moved;			/* the cursor is worth storing */
 } Reading;
 
@@ -50,6 +51,8 @@ static void read_lane(Reading *reading);
 static void read_guarded(Reading *reading);
 static bool bury_unmatched(EeDelivery *delivery, const ErrorData *error);
 static void read_events(void *arg);
+static bool is_known(EeDelivery *delivery, TupleTableSlot *slot,
+					 MemoryContext context);
 static bool put_off(EeDelivery *delivery, TupleTableSlot *slot,
 					MemoryContext context);
 static bool add_counts(int32 number, EeCursor *cursor);
@@ -199,7 +202,7 @@ bury_unmatched(EeDelivery *delivery, const ErrorData *error)
 }
 
 /*
- * Events go into the result, or are put off; the delivery's cursor is behind
+ * Events go into the result, are put off or passed over; the delivery's cursor is behind
  * them then.  Goes on until there is something to give or nothing left, as a
  * client that gets nothing will pause.
  */
@@ -225,7 +228,11 @@ read_events(void *arg)
 			   reading->passed < reading->limit &&
 			   (slot = ee_batch_next(batch)) != NULL)
 		{
-			if (!put_off(delivery, slot, per_event))
+			if (put_off(delivery, slot, per_event))
+				;				/* it comes again */
+			else if (is_known(delivery, slot, per_event))
+				batch->next->delivered++;
+			else
 				ee_pull_give(receipt, slot);
 			reading->passed++;
 		}
@@ -240,6 +247,24 @@ read_events(void *arg)
 	}
 	MemoryContextDelete(per_event);
 	reading->moved |= moved;
+}
+
+/* The client has acknowledged another that means the same. */
+static bool
+is_known(EeDelivery *delivery, TupleTableSlot *slot, MemoryContext context)
+{
+	MemoryContext old;
+	bool		known;
+
+	if (delivery->subscription->idempotency_key == NULL)
+		return false;
+	old = MemoryContextSwitchTo(context);
+	known = ee_idempotency_known(delivery->subscription,
+								 ee_handler_event_datum(slot),
+								 delivery->examining);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(context);
+	return known;
 }
 
 static bool

@@ -95,13 +95,15 @@ ee_sql_passed_event(PG_FUNCTION_ARGS)
 										U64FromFullTransactionId(DatumGetFullTransactionId(xid))));
 }
 
-/* call_handler(number integer, event): again, and marked. */
+/* call_handler(number integer, event) RETURNS boolean: again, and marked. */
 Datum
 ee_sql_call_handler(PG_FUNCTION_ARGS)
 {
-	ee_immediate_call(ee_routing_cache_by_number(PG_GETARG_INT32(0), false),
-					  ee_replay_mark(PG_GETARG_DATUM(1)));
-	PG_RETURN_VOID();
+	const EeSubscription *subscription =
+		ee_routing_cache_by_number(PG_GETARG_INT32(0), false);
+
+	PG_RETURN_BOOL(ee_immediate_call(subscription,
+									 ee_replay_mark(PG_GETARG_DATUM(1))));
 }
 
 /*
