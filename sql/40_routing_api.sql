@@ -314,6 +314,13 @@ DECLARE
 	problem text;
 	unknown text;
 BEGIN
+	IF old.kind = 'workflow' AND (patterns IS NOT NULL OR match IS NOT NULL
+		OR filter IS NOT NULL OR filters IS NOT NULL OR options ? 'filter') THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE304',
+			MESSAGE = format('what dispatcher "%s" matches cannot be changed',
+				old.subscriber),
+			DETAIL = 'It follows from the waits and triggers of its workflows.';
+	END IF;
 	IF patterns IS NOT NULL OR match IS NOT NULL OR draft.match IS NULL THEN
 		draft.patterns := COALESCE(patterns, '{}');
 		IF array_position(draft.patterns, NULL) IS NOT NULL THEN
@@ -361,6 +368,7 @@ BEGIN
 
 	problem := CASE
 		WHEN draft.kind NOT IN ('handler', 'pull', 'notify')
+			AND old.kind IS DISTINCT FROM 'workflow'
 			THEN format('There is no kind "%s".', draft.kind)
 		WHEN draft.kind = 'handler' AND draft.handler IS NULL
 			THEN 'Kind handler needs a handler.'
@@ -374,7 +382,7 @@ BEGIN
 			THEN 'A channel has 1 to 63 bytes.'
 		WHEN draft.kind <> 'handler' AND (draft.options -> 'ordered')::boolean
 			THEN format('Kind %s cannot be ordered: only a handler tells when an event is done with.', draft.kind)
-		WHEN draft.kind <> 'handler'
+		WHEN draft.kind NOT IN ('handler', 'workflow')
 			AND (draft.options ->> 'concurrency')::integer > 1
 			THEN format('Kind %s has no concurrency.', draft.kind)
 		WHEN draft.kind = 'notify' AND draft.options ->> 'delivery_guarantee'
@@ -387,7 +395,10 @@ BEGIN
 			THEN 'Immediate delivery begins now.'
 		WHEN draft.kind <> 'handler' AND draft.options ?| ARRAY[
 			'breaker_threshold', 'breaker_window_ms', 'breaker_recovery_ms']
-			THEN format('Kind %s has no circuit breaker, as it makes no attempts.', draft.kind)
+			THEN format(CASE draft.kind
+				WHEN 'workflow' THEN 'Kind %s has no circuit breaker: a step that fails harms no other workflow.'
+				ELSE 'Kind %s has no circuit breaker, as it makes no attempts.' END,
+				draft.kind)
 		WHEN draft.kind = 'notify' AND draft.options ? 'max_in_flight'
 			THEN 'Kind notify has nothing in flight.'
 		END;
@@ -398,11 +409,13 @@ BEGIN
 			HINT = 'A subscription is of kind handler (a function is called), notify (a channel is notified) or pull (clients call receive_events).';
 	END IF;
 
-	PERFORM event_engine.check_match(draft.match, draft.filter_path,
-		draft.filters);
+	IF draft.kind <> 'workflow' THEN
+		PERFORM event_engine.check_match(draft.match, draft.filter_path,
+			draft.filters);
+	END IF;
 	SELECT m.entry ->> 'value' INTO unknown
 		FROM jsonb_array_elements(draft.match) AS m (entry)
-		WHERE m.entry ->> 'type' = 'exact'
+		WHERE m.entry ->> 'type' = 'exact' AND draft.kind <> 'workflow'
 			AND NOT EXISTS (SELECT FROM event_engine.event_definitions AS d
 				WHERE d.pattern = m.entry ->> 'value')
 		LIMIT 1;
@@ -668,116 +681,6 @@ RETURN event_engine.update_subscription(subscriber, patterns,
 COMMENT ON FUNCTION event_engine.update_subscription(text, text[], text, text, jsonb, jsonb, text, jsonb) IS
 	'Changes what a subscription matches and how it is delivered, keeping its place in the log.';
 
-/* ---- Pause, resume, unsubscribe ---- */
-
-CREATE FUNCTION event_engine.pause_subscription_as(caller oid,
-		subscriber text, reason text)
-	RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	old event_engine.subscriptions;
-BEGIN
-	old := event_engine.own_idle_subscription(caller, subscriber);
-	UPDATE event_engine.subscriptions AS s
-		SET status = 'paused', status_reason = reason,
-			updated_at = clock_timestamp()
-		WHERE s.number = old.number
-			AND (s.status, s.status_reason)
-				IS DISTINCT FROM ('paused', reason);
-END
-$$;
-COMMENT ON FUNCTION event_engine.pause_subscription_as(oid, text, text) IS
-	'Does the work of pause_subscription() for the given role.';
-
-CREATE FUNCTION event_engine.pause_subscription(subscriber text,
-		reason text DEFAULT NULL)
-	RETURNS void
-	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
-COMMENT ON FUNCTION event_engine.pause_subscription(text, text) IS
-	'Stops delivery to a subscription; its events wait in the log.';
-
-CREATE FUNCTION event_engine.resume_subscription_as(caller oid,
-		subscriber text)
-	RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	old event_engine.subscriptions;
-BEGIN
-	old := event_engine.own_subscription(caller, subscriber);
-	IF old.kind = 'handler' THEN
-		IF to_regprocedure(old.handler) IS NULL THEN
-			RAISE EXCEPTION USING ERRCODE = 'VE401',
-				MESSAGE = format('handler %s does not exist', old.handler),
-				HINT = 'Create the function, or name another with event_engine.update_subscription().';
-		END IF;
-		PERFORM event_engine.check_handler(old.owner,
-			old.handler::regprocedure);
-	END IF;
-	PERFORM event_engine.close_breaker(old.number, old.id);
-	UPDATE event_engine.subscriptions AS s
-		SET status = 'active', status_reason = NULL,
-			updated_at = clock_timestamp()
-		WHERE s.number = old.number AND s.status <> 'active';
-END
-$$;
-COMMENT ON FUNCTION event_engine.resume_subscription_as(oid, text) IS
-	'Does the work of resume_subscription() for the given role.';
-
-CREATE FUNCTION event_engine.resume_subscription(subscriber text)
-	RETURNS void
-	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
-COMMENT ON FUNCTION event_engine.resume_subscription(text) IS
-	'Delivers to a paused or broken subscription again, from where it stands, and closes its circuit breaker.';
-
-/*
- * The lock is taken before the row: a batch that runs holds the lock, and
- * may want the row.
- */
-CREATE FUNCTION event_engine.unsubscribe_as(caller oid, subscriber text)
-	RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	wanted integer;
-	old event_engine.subscriptions;
-BEGIN
-	SELECT s.number INTO wanted FROM event_engine.subscriptions AS s
-		WHERE s.subscriber = unsubscribe_as.subscriber
-			AND pg_has_role(caller, s.owner::oid, 'USAGE');
-	IF FOUND THEN
-		PERFORM event_engine.lock_subscription(wanted);
-	END IF;
-	old := event_engine.own_subscription(caller, subscriber);
-
-	DELETE FROM event_engine.subscriptions AS s WHERE s.number = old.number;
-	DELETE FROM event_engine.event_leases AS l
-		WHERE l.subscription_number = old.number;
-	UPDATE event_engine.event_replays AS r
-		SET status = 'cancelled', finished_at = clock_timestamp()
-		WHERE r.subscription_number = old.number AND r.status = 'running';
-	DELETE FROM event_engine.deliveries AS d
-		WHERE d.subscription_number = old.number;
-	DELETE FROM event_engine.delivery_keys AS k
-		WHERE k.subscription_number = old.number;
-	DELETE FROM event_engine.delivery_counts AS t
-		WHERE t.subscription_number = old.number;
-	DELETE FROM event_engine.subscription_cursor_moves AS m
-		WHERE m.subscription_number = old.number;
-	DELETE FROM event_engine.subscription_cursors AS c
-		WHERE c.subscription_number = old.number;
-END
-$$;
-COMMENT ON FUNCTION event_engine.unsubscribe_as(oid, text) IS
-	'Does the work of unsubscribe() for the given role.';
-
-CREATE FUNCTION event_engine.unsubscribe(subscriber text)
-	RETURNS void
-	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
-COMMENT ON FUNCTION event_engine.unsubscribe(text) IS
-	'Removes a subscription with its cursor and its pending deliveries; dead letters stay.';
-
 CREATE VIEW event_engine.subscription_list AS
 	SELECT s.subscriber, s.kind, s.status, s.status_reason, s.owner, s.match,
 		s.filter_path, s.filters, s.handler, s.channel, s.options, s.id,
@@ -788,8 +691,5 @@ COMMENT ON VIEW event_engine.subscription_list IS
 
 REVOKE ALL ON FUNCTION
 	event_engine.subscribe_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, text, jsonb),
-	event_engine.update_subscription_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, jsonb),
-	event_engine.pause_subscription_as(oid, text, text),
-	event_engine.resume_subscription_as(oid, text),
-	event_engine.unsubscribe_as(oid, text)
+	event_engine.update_subscription_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, jsonb)
 FROM PUBLIC;

@@ -127,7 +127,7 @@ BEGIN
 		SELECT s.number, s.subscriber,
 				(s.options -> 'ordered')::boolean AS ordered
 			FROM event_engine.subscriptions AS s
-			WHERE s.kind <> 'notify'
+			WHERE s.kind NOT IN ('notify', 'workflow')
 				AND s.subscriber IN (SELECT l.subscriber FROM letter AS l)
 			ORDER BY s.number FOR KEY SHARE
 	), due AS (

@@ -73,6 +73,13 @@ BEGIN
 				subscriber),
 			DETAIL = 'It is of kind notify: a bell, which gives no events.';
 	END IF;
+	IF own.kind = 'workflow' THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE403',
+			MESSAGE = format('nothing can be replayed to dispatcher "%s"',
+				subscriber),
+			DETAIL = 'Workflows are resumed by what they wait for.',
+			HINT = 'A wait looks back in the log where it is registered with since.';
+	END IF;
 	-- a list may be given as text
 	IF ltrim(path, E' \t\n') LIKE '[%' AND filters IS NULL THEN
 		filters := path::jsonb;
@@ -239,6 +246,11 @@ BEGIN
 			MESSAGE = format('subscription "%s" has no place in the log',
 				subscriber),
 			DETAIL = 'Its handler is called by publishers.';
+	END IF;
+	IF own.kind = 'workflow' THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE403',
+			MESSAGE = format('dispatcher "%s" cannot be moved', subscriber),
+			DETAIL = 'Waits would miss events, or find them only by a look back.';
 	END IF;
 	range := event_engine.replay_range(
 		CASE WHEN "to" NOT IN ('now', 'beginning') THEN "to"::timestamptz END,

@@ -146,6 +146,7 @@ bool
 ee_crash_guard_takes(const EeDelivery *delivery)
 {
 	return delivery->guarded &&
+		delivery->subscription->kind == EE_SUBSCRIPTION_HANDLER &&
 		delivery->taken < delivery->subscription->batch_size;
 }
 

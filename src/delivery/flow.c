@@ -58,13 +58,16 @@ static void give_all_back(int code, Datum arg);
 EeRound
 ee_flow_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 {
+	const EeRoundCalls *calls = ee_round_calls(delivery->subscription->kind);
 	EeRound		round = {EE_ROUND_HELD, 0, 0};
 
 	if (!admit(delivery, max))
 		return round;
 	PG_TRY();
 	{
-		round = ee_round_deliver(delivery, unit, grant.events);
+		round = calls != NULL ?
+			calls->deliver(delivery, unit, grant.events) :
+			ee_round_deliver(delivery, unit, grant.events);
 	}
 	PG_CATCH();
 	{
@@ -79,13 +82,16 @@ ee_flow_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 EeRound
 ee_flow_retry(EeDelivery *delivery, const EeUnit *unit, int max)
 {
+	const EeRoundCalls *calls = ee_round_calls(delivery->subscription->kind);
 	EeRound		round = {EE_ROUND_HELD, 0, 0};
 
 	if (!admit(delivery, max))
 		return round;
 	PG_TRY();
 	{
-		round = ee_retry_round(delivery, unit, grant.events);
+		round = calls != NULL ?
+			calls->due(delivery, unit, grant.events) :
+			ee_retry_round(delivery, unit, grant.events);
 	}
 	PG_CATCH();
 	{

@@ -51,7 +51,8 @@ ee_lane_members(List *subscriptions, Oid owner)
 
 		if (subscription->owner == owner &&
 			subscription->status == EE_SUBSCRIPTION_ACTIVE &&
-			subscription->kind == EE_SUBSCRIPTION_HANDLER)
+			(subscription->kind == EE_SUBSCRIPTION_HANDLER ||
+			 subscription->kind == EE_SUBSCRIPTION_WORKFLOW))
 			members = Max(members, subscription->concurrency);
 	}
 	return Min(members, ee_config_worker_executors_per_role);

@@ -39,6 +39,8 @@
 #include "ground/invalidate.h"
 #include "registry/registry_cache.h"
 
+static const EeRoundCalls *registered[EE_N_SUBSCRIPTION_KINDS];
+
 static void run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 					  EeProgress *progress);
 static void end_epoch(EeDelivery *delivery, const EeUnit *unit,
@@ -47,6 +49,18 @@ static void close_in(EeDelivery *delivery, const EeProgress *progress);
 static bool settle(EeDelivery *delivery, const EeUnit *unit,
 				   const ErrorData *error, int64 duration_ms);
 static int	batch_limit(const EeDelivery *delivery, int max);
+
+void
+ee_round_register(EeSubscriptionKind kind, const EeRoundCalls *calls)
+{
+	registered[kind] = calls;
+}
+
+const EeRoundCalls *
+ee_round_calls(EeSubscriptionKind kind)
+{
+	return registered[kind];
+}
 
 EeDelivery *
 ee_round_delivery(const EeSubscription *subscription, int index,
@@ -99,6 +113,10 @@ ee_round_expand(EeDelivery *delivery)
 		ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
 	all = ee_registry_cache_patterns();
 	memset(&delivery->interest, 0, sizeof(delivery->interest));
+	/* whoever starts a workflow or lets one wait says so: ee_round_told() */
+	if (delivery->subscription->kind == EE_SUBSCRIPTION_WORKFLOW)
+		ee_shared_subscription_add(&delivery->interest,
+								   delivery->subscription->number);
 	delivery->patterns =
 		MemoryContextAlloc(delivery->context,
 						   sizeof(Datum) * Max(list_length(all), 1));
@@ -123,6 +141,22 @@ ee_round_expand(EeDelivery *delivery)
 		delivery->patterns = NULL;
 	list_free_deep(all);
 	delivery->behind = true;
+}
+
+void
+ee_round_told(EeDelivery *delivery, const EePatternSet *news)
+{
+	EePatternSet own;
+
+	if (!ee_shared_pattern_overlap(&delivery->interest, news))
+		return;
+	delivery->behind = true;
+	if (delivery->subscription->kind != EE_SUBSCRIPTION_WORKFLOW)
+		return;
+	memset(&own, 0, sizeof(own));
+	ee_shared_subscription_add(&own, delivery->subscription->number);
+	if (ee_shared_pattern_overlap(&own, news))
+		delivery->next_due = DT_NOBEGIN;
 }
 
 static int

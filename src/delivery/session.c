@@ -160,8 +160,13 @@ ee_session_process_batch(int max, const char *only)
 			{
 				done += process_subscription(subscription, generation,
 											 max - done);
-				/* the next epoch of the same subscription may have begun */
-				again = subscription->n_epochs > 1 && done < max &&
+				/*
+				 * The next epoch of the same subscription may have begun,
+				 * or its workflows wait for events of other patterns.
+				 */
+				again = (subscription->n_epochs > 1 ||
+						 subscription->kind == EE_SUBSCRIPTION_WORKFLOW) &&
+					done < max &&
 					generation !=
 					ee_invalidate_generation(EE_REL_SUBSCRIPTIONS);
 			}

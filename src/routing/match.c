@@ -96,8 +96,7 @@ ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
 	int			n;
 	int			i;
 
-	if (!JB_ROOT_IS_ARRAY(match) || JB_ROOT_IS_SCALAR(match) ||
-		JB_ROOT_COUNT(match) == 0)
+	if (!JB_ROOT_IS_ARRAY(match) || JB_ROOT_IS_SCALAR(match))
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_INVALID_PATTERN),
 				 errmsg("nothing to match"),

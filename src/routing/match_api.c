@@ -122,11 +122,19 @@ ee_sql_pattern_subscribers(PG_FUNCTION_ARGS)
 static EeMatcher *
 compile_arguments(FunctionCallInfo fcinfo, int first)
 {
+	Jsonb	   *match;
+
 	if (PG_ARGISNULL(first))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("match must not be null")));
-	return ee_match_compile(PG_GETARG_JSONB_P(first),
+	match = PG_GETARG_JSONB_P(first);
+	if (JB_ROOT_IS_ARRAY(match) && JB_ROOT_COUNT(match) == 0)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_PATTERN),
+				 errmsg("nothing to match"),
+				 errdetail("A match is an array of at least one object with type and value.")));
+	return ee_match_compile(match,
 							PG_ARGISNULL(first + 1) ? NULL :
 							text_to_cstring(PG_GETARG_TEXT_PP(first + 1)),
 							PG_ARGISNULL(first + 2) ? NULL :

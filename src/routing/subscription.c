@@ -167,6 +167,8 @@ kind_of(const char *kind)
 		return EE_SUBSCRIPTION_PULL;
 	if (strcmp(kind, "notify") == 0)
 		return EE_SUBSCRIPTION_NOTIFY;
+	if (strcmp(kind, "workflow") == 0)
+		return EE_SUBSCRIPTION_WORKFLOW;
 	elog(ERROR, "unknown kind \"%s\" of a subscription", kind);
 	return EE_SUBSCRIPTION_PULL;	/* keep the compiler quiet */
 }

@@ -19,8 +19,11 @@ typedef enum EeSubscriptionKind
 {
 	EE_SUBSCRIPTION_HANDLER,
 	EE_SUBSCRIPTION_PULL,
-	EE_SUBSCRIPTION_NOTIFY
+	EE_SUBSCRIPTION_NOTIFY,
+	EE_SUBSCRIPTION_WORKFLOW	/* dispatches to the workflows of a role */
 } EeSubscriptionKind;
+
+#define EE_N_SUBSCRIPTION_KINDS	(EE_SUBSCRIPTION_WORKFLOW + 1)
 
 typedef enum EeSubscriptionStatus
 {

@@ -318,7 +318,7 @@ add_lanes(EeSubscription *subscription, int members)
 									 subscriptions_generation, set_context);
 		ee_round_expand(delivery);
 		delivery->guarded = guarded &&
-			subscription->kind == EE_SUBSCRIPTION_HANDLER;
+			subscription->kind != EE_SUBSCRIPTION_NOTIFY;
 		lanes[EE_PRIORITY_NORMAL] = lappend(lanes[EE_PRIORITY_NORMAL],
 											delivery);
 	}
@@ -423,9 +423,8 @@ note_news(void)
 		{
 			EeDelivery *delivery = lfirst(lc);
 
-			if ((delivery->lane.classes & (1 << class)) != 0 &&
-				ee_shared_pattern_overlap(&delivery->interest, &of_class))
-				delivery->behind = true;
+			if ((delivery->lane.classes & (1 << class)) != 0)
+				ee_round_told(delivery, &of_class);
 		}
 		if (class == EE_PRIORITY_NORMAL)
 			continue;

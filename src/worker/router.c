@@ -365,6 +365,8 @@ add_to_role(const EeSubscription *subscription, int members, List *patterns)
 			role->member = member;
 			roles = lappend(roles, role);
 		}
+		if (subscription->kind == EE_SUBSCRIPTION_WORKFLOW)
+			ee_shared_subscription_add(&role->interest, subscription->number);
 		foreach(lc, patterns)
 		{
 			const char *pattern = lfirst(lc);
