@@ -67,7 +67,8 @@ CREATE VIEW event_engine.duties AS
 			event_processing_log,deliveries,held_up_keys,event_schedules,event_replays,stat_replays,subscription_list,captured_tables,
 			duties,stat_subscriptions,stat_definitions,stat_sources,stat_backlog,
 			subscriptions,event_leases,stat_workers,
-			stat_partitions}'),
+			stat_partitions,workflow_definitions,workflow_instances,
+			workflow_steps,workflow_waits}'),
 		('operator', 'SELECT', '{event_dead_letters,duties}')
 		) AS d (duty, privilege, names)
 	JOIN pg_catalog.pg_class AS c ON c.relname = ANY (d.names)

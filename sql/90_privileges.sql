@@ -14,7 +14,9 @@ GRANT USAGE ON TYPE
 	event_engine.event_priority,
 	event_engine.received_event,
 	event_engine.schema_break,
-	event_engine.validation_error
+	event_engine.validation_error,
+	event_engine.workflow_instance,
+	event_engine.workflow_resumption
 TO PUBLIC;
 
 /* Pure functions of their arguments. */

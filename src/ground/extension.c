@@ -59,6 +59,11 @@ static const char *const relation_names[EE_N_RELATIONS] = {
 	[EE_REL_EVENT_REPLAYS] = "event_replays",
 	[EE_REL_EVENT_DEAD_LETTERS] = "event_dead_letters",
 	[EE_REL_EVENT_PROCESSING_LOG] = "event_processing_log",
+	[EE_REL_WORKFLOW_DEFINITIONS] = "workflow_definitions",
+	[EE_REL_WORKFLOW_INSTANCES] = "workflow_instances",
+	[EE_REL_WORKFLOW_WAITS] = "workflow_waits",
+	[EE_REL_WORKFLOW_WAIT_KEYS] = "workflow_wait_keys",
+	[EE_REL_WORKFLOW_STEPS] = "workflow_steps",
 };
 
 static const char *const priority_labels[EE_N_PRIORITIES] = {
@@ -79,6 +84,8 @@ static Oid	known_extension = InvalidOid;
 static Oid	known_schema = InvalidOid;
 static Oid	known_event = InvalidOid;
 static Oid	known_event_array = InvalidOid;
+static Oid	known_workflow_instance = InvalidOid;
+static Oid	known_workflow_resumption = InvalidOid;
 static Oid	known_priorities[EE_N_PRIORITIES];
 static KnownRelation known_relations[EE_N_RELATIONS];
 
@@ -145,6 +152,24 @@ ee_extension_event_array_type(void)
 			elog(ERROR, "type %s.event has no array type", SCHEMA_NAME);
 	}
 	return known_event_array;
+}
+
+Oid
+ee_extension_workflow_instance_type(void)
+{
+	require_extension();
+	if (!OidIsValid(known_workflow_instance))
+		known_workflow_instance = lookup_type("workflow_instance");
+	return known_workflow_instance;
+}
+
+Oid
+ee_extension_workflow_resumption_type(void)
+{
+	require_extension();
+	if (!OidIsValid(known_workflow_resumption))
+		known_workflow_resumption = lookup_type("workflow_resumption");
+	return known_workflow_resumption;
 }
 
 Oid
@@ -230,6 +255,8 @@ refresh(void)
 	known_schema = InvalidOid;
 	known_event = InvalidOid;
 	known_event_array = InvalidOid;
+	known_workflow_instance = InvalidOid;
+	known_workflow_resumption = InvalidOid;
 	memset(known_priorities, 0, sizeof(known_priorities));
 
 	extension = get_extension_oid(EXTENSION_NAME, true);

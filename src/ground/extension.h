@@ -29,6 +29,11 @@ typedef enum EeRelation
 	EE_REL_EVENT_REPLAYS,
 	EE_REL_EVENT_DEAD_LETTERS,
 	EE_REL_EVENT_PROCESSING_LOG,
+	EE_REL_WORKFLOW_DEFINITIONS,
+	EE_REL_WORKFLOW_INSTANCES,
+	EE_REL_WORKFLOW_WAITS,
+	EE_REL_WORKFLOW_WAIT_KEYS,
+	EE_REL_WORKFLOW_STEPS,
 	EE_N_RELATIONS
 } EeRelation;
 
@@ -52,6 +57,10 @@ extern Oid	ee_extension_relid(EeRelation relation);
 /* OID of type event_engine.event, and of its array. */
 extern Oid	ee_extension_event_type(void);
 extern Oid	ee_extension_event_array_type(void);
+
+/* OIDs of types event_engine.workflow_instance and workflow_resumption. */
+extern Oid	ee_extension_workflow_instance_type(void);
+extern Oid	ee_extension_workflow_resumption_type(void);
 
 /* Labels of enum event_engine.event_priority, and their OIDs. */
 extern Oid	ee_extension_priority(const char *label);
