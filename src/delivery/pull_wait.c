@@ -2,32 +2,20 @@
  * pull_wait.c
  *	  Let a pulling client wait until there is something to receive.
  *
- * A procedure, since only a procedure can give up its snapshot: while it
- * waits it has no snapshot, no lock and no transaction id, and keeps VACUUM
- * from nothing.  A look is a short transaction that changes nothing; what it
- * finds is left for receive_events(), so that whoever is fastest gets it.
- *
- *		look -> something is there: done
- *			 -> nothing: commit, wait, look again
- *
- * What woke us is not told: a publisher's commit, an event handed back, a
- * changed subscription, or nothing (a slow poll finds what nobody tells of).
+ * A look changes nothing: what it finds is left for receive_events(), so that
+ * whoever is fastest gets it.  How it waits in between: client_wait.c.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "funcapi.h"
-#include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "delivery/client_wait.h"
 #include "delivery/pull.h"
 #include "delivery/pull_flow.h"
 #include "delivery/round.h"
@@ -37,14 +25,9 @@
 #include "ground/plan.h"
 #include "ground/shared.h"
 #include "ground/subtransaction.h"
-#include "ground/waits.h"
 
-/* How often to look where nobody wakes us, and where somebody does. */
-#define POLL_INTERVAL_MS		50
-#define SLOW_POLL_INTERVAL_MS	1000
-/* While another client is reading the log. */
+/* How soon to look again while another client is reading the log. */
 #define BUSY_INTERVAL_MS		5
-#define MAX_WAIT_MS				(24 * 3600 * 1000.0)
 
 typedef struct Waiting
 {
@@ -54,17 +37,11 @@ typedef struct Waiting
 	EeDelivery *delivery;		/* remembers how far we have looked */
 	EeDelivery *lanes[EE_N_PRIORITIES]; /* beside it, where there are events */
 	uint64		generation;		/* of the subscriptions it was made under */
-	bool		attached;		/* publishers wake us */
-	bool		busy;			/* another client is reading the log */
 	bool		found;			/* the log has events */
-	TimestampTz next_due;		/* of what was handed out before */
 } Waiting;
 
-static TimestampTz end_of_wait(FunctionCallInfo fcinfo);
 static bool wait_for_events(text *subscriber, TimestampTz end);
-static bool look_and_wait(Waiting *waiting, TimestampTz end);
-static void detach(int code, Datum arg);
-static bool look(Waiting *waiting);
+static bool look(void *arg, TimestampTz *next_look);
 static void prepare_delivery(Waiting *waiting, EeSubscription *subscription,
 							 uint64 generation);
 static TimestampTz earliest_due(int32 number);
@@ -74,7 +51,6 @@ static bool log_has_event(EeDelivery *delivery);
 static bool log_has_events_guarded(Waiting *waiting);
 static void look_at_lanes(void *arg);
 static bool forget_cursors(Waiting *waiting);
-static long next_wait(const Waiting *waiting, TimestampTz end);
 
 PG_FUNCTION_INFO_V1(ee_sql_await_events);
 
@@ -89,40 +65,15 @@ ee_sql_await_events(PG_FUNCTION_ARGS)
 	Datum		available;
 	bool		isnull = false;
 
-	PreventCommandIfReadOnly("await_events()");
-	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		castNode(CallContext, fcinfo->context)->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("await_events() cannot be called in a transaction block"),
-				 errdetail("Whoever waits in a transaction keeps VACUUM from its work."),
-				 errhint("CALL it by itself, with the driver's autocommit on, and receive_events() afterwards.")));
-	end = end_of_wait(fcinfo);
+	ee_client_wait_check(fcinfo, "await_events",
+						 "CALL it by itself, with the driver's autocommit on, and receive_events() afterwards.");
+	end = ee_client_wait_end(fcinfo, 1, "wait");
 	available = BoolGetDatum(wait_for_events(PG_ARGISNULL(0) ? NULL :
 											 PG_GETARG_TEXT_PP(0), end));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	return heap_copy_tuple_as_datum(heap_form_tuple(desc, &available, &isnull),
 									desc);
-}
-
-static TimestampTz
-end_of_wait(FunctionCallInfo fcinfo)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz end;
-
-	if (!PG_ARGISNULL(1))
-	{
-		end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-													  TimestampTzGetDatum(now),
-													  PG_GETARG_DATUM(1)));
-		if (end >= now && end - now <= MAX_WAIT_MS * 1000)
-			return end;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("wait must be from 0 to 24 hours")));
 }
 
 static bool
@@ -146,89 +97,32 @@ wait_for_events(text *subscriber, TimestampTz end)
 		waiting.subscriber = DatumGetTextPCopy(PointerGetDatum(subscriber));
 		MemoryContextSwitchTo(old);
 	}
-	waiting.attached = ee_shared_waiter_attach();
-
-	PG_ENSURE_ERROR_CLEANUP(detach, (Datum) 0);
-	{
-		available = look_and_wait(&waiting, end);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(detach, (Datum) 0);
-	ee_shared_waiter_detach();
+	available = ee_client_wait(look, &waiting, end);
 	SPI_finish();
 	return available;
-}
-
-/* Apart, so that nothing here is inlined into what a longjmp may clobber. */
-static pg_noinline bool
-look_and_wait(Waiting *waiting, TimestampTz end)
-{
-	for (;;)
-	{
-		bool		available;
-		long		wait;
-
-		/* whoever publishes from here on sets it again */
-		ResetLatch(MyLatch);
-		available = look(waiting);
-		wait = available ? 0 : next_wait(waiting, end);
-		SPI_commit();
-		if (wait == 0)
-			return available;
-		Assert(!TransactionIdIsValid(MyProc->xmin));
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 wait, ee_waits_event(EE_WAIT_AWAIT));
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
-static void
-detach(int code, Datum arg)
-{
-	ee_shared_waiter_detach();
-}
-
-/* Milliseconds until the next look; 0 when the time is up. */
-static long
-next_wait(const Waiting *waiting, TimestampTz end)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	long		wait = TimestampDifferenceMilliseconds(now, end);
-
-	if (wait <= 0)
-		return 0;
-	wait = Min(wait, waiting->attached ? SLOW_POLL_INTERVAL_MS :
-			   POLL_INTERVAL_MS);
-	if (waiting->busy)
-		wait = Min(wait, BUSY_INTERVAL_MS);
-	if (waiting->next_due < end)
-		wait = Min(wait, TimestampDifferenceMilliseconds(now,
-														 waiting->next_due));
-	return Max(wait, 1);
 }
 
 /* -------------------------------------------------------------------- look */
 
 static bool
-look(Waiting *waiting)
+look(void *arg, TimestampTz *next_look)
 {
+	Waiting    *waiting = arg;
 	MemoryContext old = MemoryContextSwitchTo(waiting->per_look);
 	uint64		generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 	EeSubscription *subscription = ee_pull_subscription(waiting->subscriber);
 	TimestampTz until;
 	bool		found = false;
 
-	waiting->busy = false;
-	waiting->next_due = DT_NOEND;
 	prepare_delivery(waiting, subscription, generation);
 	if (subscription->status == EE_SUBSCRIPTION_ACTIVE)
 	{
 		bool		allowed = ee_pull_flow_allows(subscription, &until);
 
-		waiting->next_due = earliest_due(subscription->number);
+		*next_look = earliest_due(subscription->number);
 		if (!allowed)
-			waiting->next_due = until == DT_NOEND ? waiting->next_due : until;
-		else if (waiting->next_due <= GetCurrentTimestamp())
+			*next_look = until == DT_NOEND ? *next_look : until;
+		else if (*next_look <= GetCurrentTimestamp())
 			found = true;
 		else if (ee_cursor_is_locked(subscription->number, EE_PULL_LANE))
 		{
@@ -237,7 +131,8 @@ look(Waiting *waiting)
 			 * is seen afterwards.  Taking the lock ourselves would send away
 			 * whoever comes to receive.
 			 */
-			waiting->busy = true;
+			*next_look = Min(*next_look, GetCurrentTimestamp() +
+							 BUSY_INTERVAL_MS * 1000);
 		}
 		else if (ee_match_needs_content(subscription->matcher))
 			found = log_has_events_guarded(waiting);
