@@ -22,7 +22,8 @@ CREATE VIEW event_engine.duties AS
 	FROM (VALUES
 		('publisher', '{publish_event,publish_events,validate_event,
 			get_event_definition,list_event_definitions,capture_changes,
-			stop_capturing,query_event}'::text[]),
+			stop_capturing,query_event,await_reply,reply_event,
+			query_responder}'::text[]),
 		('subscriber', '{subscribe,find_handler,update_subscription,
 			unsubscribe,pause_subscription,resume_subscription,drain_subscription,
 			seek_subscription,receive_events,await_events,ack_events,
@@ -44,6 +45,8 @@ CREATE VIEW event_engine.duties AS
 			validate_event,run_maintenance,redrive_dead_letters,
 			discard_dead_letters,replay_events,process_event}'),
 		-- one event at a time, and for tests
+		('subscriber', '{register_query_responder,remove_query_responder}'),
+		('reader', '{list_replies}'),
 		('subscriber', '{process_event,run_pending,make_due,
 			lock_deliveries,wait_for_delivery,undelivered_event,
 			replay_events,cancel_replay}'),
@@ -66,7 +69,7 @@ CREATE VIEW event_engine.duties AS
 			event_definition_versions,event_schemas,event_rules,event_dead_letters,
 			event_processing_log,deliveries,held_up_keys,event_schedules,event_replays,stat_replays,subscription_list,captured_tables,
 			duties,stat_subscriptions,stat_definitions,stat_sources,stat_backlog,
-			subscriptions,event_leases,stat_workers,
+			subscriptions,event_leases,event_responders,stat_workers,
 			stat_partitions,workflow_definitions,workflow_instances,
 			workflow_steps,workflow_waits}'),
 		('operator', 'SELECT', '{event_dead_letters,duties}')

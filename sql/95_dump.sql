@@ -21,6 +21,7 @@ SELECT pg_extension_config_dump('event_engine.event_processing_log', '');
 SELECT pg_extension_config_dump('event_engine.event_schemas', '');
 SELECT pg_extension_config_dump('event_engine.event_replay_cursors', '');
 SELECT pg_extension_config_dump('event_engine.event_replays', '');
+SELECT pg_extension_config_dump('event_engine.event_responders', '');
 SELECT pg_extension_config_dump('event_engine.event_rules', '');
 SELECT pg_extension_config_dump('event_engine.event_schedules', '');
 SELECT pg_extension_config_dump('event_engine.event_seq', '');

@@ -42,7 +42,7 @@ static bool running = false;
 static Oid	lookup(const char *signature, EeHandlerName *known);
 static Oid	resolve(const char *signature);
 static void names_changed(Datum arg, int cacheid, uint32 hash);
-static void invoke(EeHandler *handler, Datum argument);
+static Datum invoke(EeHandler *handler, Datum argument, bool *isnull);
 static void timeout_handler(void);
 static TimeoutId timeout_id(void);
 
@@ -175,21 +175,33 @@ ee_handler_event_datum(TupleTableSlot *slot)
 void
 ee_handler_call(EeHandler *handler, Datum event)
 {
-	Datum		outer = ee_causation_event;
+	bool		isnull;
 
-	ee_causation_set(event);
-	if (handler->kind == EE_HANDLER_EVENT)
-		invoke(handler, event);
-	else if (handler->kind == EE_HANDLER_EVENTS)
+	if (handler->kind == EE_HANDLER_EVENTS)
 		ee_handler_call_batch(handler, &event, 1);
 	else
+		(void) ee_handler_ask(handler, event, &isnull);
+}
+
+Datum
+ee_handler_ask(EeHandler *handler, Datum event, bool *isnull)
+{
+	Datum		outer = ee_causation_event;
+	Datum		argument = event;
+	Datum		result;
+
+	Assert(handler->kind != EE_HANDLER_EVENTS);
+	ee_causation_set(event);
+	if (handler->kind == EE_HANDLER_ENVELOPE)
 	{
 		EeEvent		deformed;
 
 		ee_envelope_deform(event, &deformed);
-		invoke(handler, JsonbPGetDatum(ee_envelope_to_jsonb(&deformed)));
+		argument = JsonbPGetDatum(ee_envelope_to_jsonb(&deformed));
 	}
+	result = invoke(handler, argument, isnull);
 	ee_causation_set(outer);
+	return result;
 }
 
 void
@@ -197,30 +209,34 @@ ee_handler_call_batch(EeHandler *handler, Datum *events, int n)
 {
 	Datum		outer = ee_causation_event;
 	ArrayType  *array;
+	bool		isnull;
 
 	array = construct_array(events, n, ee_extension_event_type(), -1, false,
 							TYPALIGN_DOUBLE);
 	if (n == 1)
 		ee_causation_set(events[0]);
-	invoke(handler, PointerGetDatum(array));
+	(void) invoke(handler, PointerGetDatum(array), &isnull);
 	ee_causation_set(outer);
 }
 
-static void
-invoke(EeHandler *handler, Datum argument)
+static Datum
+invoke(EeHandler *handler, Datum argument, bool *isnull)
 {
 	LOCAL_FCINFO(fcinfo, 1);
 	bool		outer = running;
+	Datum		result;
 
 	InitFunctionCallInfoData(*fcinfo, &handler->function, 1,
 							 DEFAULT_COLLATION_OID, NULL, NULL);
 	fcinfo->args[0].value = argument;
 	fcinfo->args[0].isnull = false;
 	running = true;
-	(void) FunctionCallInvoke(fcinfo);
+	result = FunctionCallInvoke(fcinfo);
+	*isnull = fcinfo->isnull;
 	running = outer;
 	/* the next call sees what this one has done */
 	CommandCounterIncrement();
+	return result;
 }
 
 bool

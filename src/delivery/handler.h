@@ -52,6 +52,9 @@ extern Datum ee_handler_event_datum(TupleTableSlot *slot);
 extern void ee_handler_call(EeHandler *handler, Datum event);
 extern void ee_handler_call_batch(EeHandler *handler, Datum *events, int n);
 
+/* Call one that takes one event, and have what it returns. */
+extern Datum ee_handler_ask(EeHandler *handler, Datum event, bool *isnull);
+
 /* Is a handler running in this process? */
 extern bool ee_handler_running(void);
 

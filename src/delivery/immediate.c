@@ -50,6 +50,7 @@ static void deliver_to(const EeSubscription *subscription,
 					   EeEvent *event);
 static void leave_to_workers(const EeSubscription *subscription,
 							 EeEvent *event, TimestampTz due);
+static void call_handler(void *arg);
 static bool is_own_session(Oid owner);
 static void tell_subscription(void *arg);
 static void note_uncommittable(void);
@@ -246,21 +247,16 @@ tell_subscription(void *arg)
 
 /* ----------------------------------------------------------------- the call */
 
-/*
- * Somebody else's handler runs as its owner, restricted, so that it can leave
- * nothing behind that would run as us, and with its owner's search path, so
- * that ours cannot make it call what it does not mean.  In the owner's own
- * session it runs as any function of his.
- */
+typedef struct HandlerCall
+{
+	const EeSubscription *subscription;
+	Datum		event;
+} HandlerCall;
+
 bool
 ee_immediate_call(const EeSubscription *subscription, Datum event)
 {
-	EeHandlerName unknown = {.context = CurrentMemoryContext};
-	bool		running = ee_handler_running();
-	Datum		causing = ee_causation_event;
-	bool		own = is_own_session(subscription->owner);
-	EeHandler	handler;
-	EeIdentity	saved;
+	HandlerCall call = {subscription, event};
 	EeEvent		deformed;
 
 	ee_envelope_deform(event, &deformed);
@@ -268,20 +264,47 @@ ee_immediate_call(const EeSubscription *subscription, Datum event)
 							  DatumGetInt64(EE_EVENT_VALUE(&deformed,
 														   EE_EVENT_SEQ))))
 		return false;
-	if (own)
+	ee_immediate_as_owner(subscription->owner, call_handler, &call);
+	return true;
+}
+
+static void
+call_handler(void *arg)
+{
+	HandlerCall *call = arg;
+	EeHandlerName unknown = {.context = CurrentMemoryContext};
+	EeHandler	handler;
+
+	ee_handler_prepare(&handler, call->subscription->handler, &unknown);
+	ee_handler_call(&handler, call->event);
+}
+
+/*
+ * Somebody else's handler runs as its owner, restricted, so that it can leave
+ * nothing behind that would run as us, and with its owner's search path, so
+ * that ours cannot make it call what it does not mean.  In the owner's own
+ * session it runs as any function of his.
+ */
+void
+ee_immediate_as_owner(Oid owner, void (*body) (void *arg), void *arg)
+{
+	bool		running = ee_handler_running();
+	Datum		causing = ee_causation_event;
+	EeIdentity	saved;
+
+	if (is_own_session(owner))
 	{
 		GetUserIdAndSecContext(&saved.userid, &saved.sec_context);
 		saved.guc_level = NewGUCNestLevel();
 	}
 	else
 	{
-		ee_identity_handler(&saved, subscription->owner);
-		ee_identity_search_path(subscription->owner);
+		ee_identity_handler(&saved, owner);
+		ee_identity_search_path(owner);
 	}
 	PG_TRY();
 	{
-		ee_handler_prepare(&handler, subscription->handler, &unknown);
-		ee_handler_call(&handler, event);
+		body(arg);
 	}
 	PG_FINALLY();
 	{
@@ -290,7 +313,6 @@ ee_immediate_call(const EeSubscription *subscription, Datum event)
 	}
 	PG_END_TRY();
 	ee_identity_restore(&saved);
-	return true;
 }
 
 static bool

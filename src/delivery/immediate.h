@@ -20,4 +20,11 @@ extern void ee_immediate_init(void);
 extern bool ee_immediate_call(const EeSubscription *subscription,
 							  Datum event);
 
+/*
+ * Run body(arg) as the owner of a handler, in whoever's session this is, as
+ * what immediate delivery does.  An error leaves no trace.
+ */
+extern void ee_immediate_as_owner(Oid owner, void (*body) (void *arg),
+								  void *arg);
+
 #endif							/* EE_IMMEDIATE_H */

@@ -53,6 +53,8 @@
 #define EE_ERRCODE_INVALID_SCHEDULE		MAKE_SQLSTATE('V','E','4','0','6')
 #define EE_ERRCODE_NO_SCHEDULER			MAKE_SQLSTATE('V','E','4','0','7')
 #define EE_ERRCODE_REPLAY				MAKE_SQLSTATE('V','E','4','0','9')
+#define EE_ERRCODE_NO_REPLY				MAKE_SQLSTATE('V','E','4','2','1')
+#define EE_ERRCODE_NO_RESPONDER			MAKE_SQLSTATE('V','E','4','2','2')
 
 /* VE7: operations */
 #define EE_ERRCODE_NOT_PRELOADED		MAKE_SQLSTATE('V','E','7','0','1')

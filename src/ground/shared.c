@@ -327,6 +327,16 @@ ee_shared_note_subscription(int32 number)
 	pending_published = true;
 }
 
+/* A request has been replied to: whoever waits for it is to look. */
+void
+ee_shared_note_request(const pg_uuid_t *id)
+{
+	if (ee_shared == NULL)
+		return;
+	ee_shared_request_add(&pending_patterns, id);
+	pending_published = true;
+}
+
 void
 ee_shared_note_changed(void)
 {

@@ -12,6 +12,7 @@
 
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
+#include "utils/uuid.h"
 
 #include "ground/extension.h"
 
@@ -152,6 +153,7 @@ ee_shared_pattern_overlap(const EePatternSet *a, const EePatternSet *b)
 extern void ee_shared_note_published(const char *pattern, int len,
 									 EePriority class);
 extern void ee_shared_note_subscription(int32 number);
+extern void ee_shared_note_request(const pg_uuid_t *id);
 extern void ee_shared_note_changed(void);
 
 /* Called after COMMIT PREPARED, of a transaction that may be any of them. */
@@ -188,8 +190,9 @@ extern bool ee_shared_waiter_attach(void);
 extern void ee_shared_waiter_store(const EePatternSet *set);
 extern void ee_shared_waiter_detach(void);
 
-/* A subscription as a bit among the patterns. */
+/* A subscription, or a request, as a bit among the patterns. */
 extern void ee_shared_subscription_add(EePatternSet *set, int32 number);
+extern void ee_shared_request_add(EePatternSet *set, const pg_uuid_t *id);
 
 /*
  * Has this executor got news of a more urgent class that it has not taken

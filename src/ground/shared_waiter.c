@@ -113,3 +113,13 @@ ee_shared_subscription_add(EePatternSet *set, int32 number)
 
 	ee_shared_pattern_add(set, name, len, EE_PRIORITY_NORMAL);
 }
+
+void
+ee_shared_request_add(EePatternSet *set, const pg_uuid_t *id)
+{
+	char		name[1 + UUID_LEN];
+
+	name[0] = '\002';
+	memcpy(name + 1, id->data, UUID_LEN);
+	ee_shared_pattern_add(set, name, sizeof(name), EE_PRIORITY_NORMAL);
+}

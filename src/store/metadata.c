@@ -79,7 +79,8 @@ static const Member context_members[] = {
 };
 
 static Jsonb *only_correlation(const pg_uuid_t *id);
-static Jsonb *complete(Jsonb *given, const pg_uuid_t *id);
+static Jsonb *complete(Jsonb *given, const pg_uuid_t *id,
+					   const pg_uuid_t *cause_id, Jsonb *cause);
 static void check_members(JsonbContainer *object, const Member *members,
 						  const char *path, List **violations);
 static void check_member(const JsonbValue *value, const Member *member,
@@ -106,7 +107,31 @@ ee_metadata_complete(Jsonb *given, const pg_uuid_t *id, List **violations)
 		if (list_length(*violations) != before)
 			return given;
 	}
-	return complete(given, id);
+	if (ee_causation_active())
+	{
+		EeEvent		causing;
+
+		ee_envelope_deform(ee_causation_event, &causing);
+		return complete(given, id,
+						DatumGetUUIDP(EE_EVENT_VALUE(&causing, EE_EVENT_ID)),
+						DatumGetJsonbP(EE_EVENT_VALUE(&causing,
+													  EE_EVENT_METADATA)));
+	}
+	return complete(given, id, NULL, NULL);
+}
+
+Jsonb *
+ee_metadata_caused_by(Jsonb *given, const pg_uuid_t *cause_id, Jsonb *cause)
+{
+	static const char *const told[] = {KEY_CORRELATION, KEY_CAUSATION};
+
+	if (given != NULL && !JB_ROOT_IS_OBJECT(given))
+		return given;
+	for (int i = 0; given != NULL && i < lengthof(told); i++)
+		given = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete,
+												   JsonbPGetDatum(given),
+												   CStringGetTextDatum(told[i])));
+	return complete(given, cause_id, cause_id, cause);
 }
 
 /*
@@ -138,8 +163,10 @@ only_correlation(const pg_uuid_t *id)
 	return result;
 }
 
+/* cause NULL: without one; else the metadata of the event of that id. */
 static Jsonb *
-complete(Jsonb *given, const pg_uuid_t *id)
+complete(Jsonb *given, const pg_uuid_t *id, const pg_uuid_t *cause_id,
+		 Jsonb *cause)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	value;
@@ -148,8 +175,6 @@ complete(Jsonb *given, const pg_uuid_t *id)
 	char		digits[EE_UUID_TEXT_LEN];
 	bool		has_correlation = false;
 	bool		has_causation = false;
-	EeEvent		causing;
-	Jsonb	   *cause = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	if (given != NULL)
@@ -167,18 +192,13 @@ complete(Jsonb *given, const pg_uuid_t *id)
 			if (key.val.string.len == strlen(KEY_CAUSATION) &&
 				memcmp(key.val.string.val, KEY_CAUSATION, key.val.string.len) == 0)
 				has_causation = true;
-			if (ee_causation_active() &&
+			if (cause != NULL &&
 				key.val.string.len == strlen(KEY_HOPS) &&
 				memcmp(key.val.string.val, KEY_HOPS, key.val.string.len) == 0)
 				continue;		/* counted, not claimed */
 			pushJsonbValue(&state, WJB_KEY, &key);
 			pushJsonbValue(&state, WJB_VALUE, &value);
 		}
-	}
-	if (ee_causation_active())
-	{
-		ee_envelope_deform(ee_causation_event, &causing);
-		cause = DatumGetJsonbP(EE_EVENT_VALUE(&causing, EE_EVENT_METADATA));
 	}
 	if (!has_correlation)
 	{
@@ -209,9 +229,7 @@ complete(Jsonb *given, const pg_uuid_t *id)
 					 errhint("Break the loop, or raise event_engine.store_hop_limit.")));
 		if (!has_causation)
 		{
-			ee_uuid7_to_text(DatumGetUUIDP(EE_EVENT_VALUE(&causing,
-														  EE_EVENT_ID)),
-							 digits);
+			ee_uuid7_to_text(cause_id, digits);
 			push_text(&state, KEY_CAUSATION, digits, EE_UUID_TEXT_LEN);
 		}
 		value.type = jbvString;

@@ -20,6 +20,13 @@
 extern Jsonb *ee_metadata_complete(Jsonb *given, const pg_uuid_t *id,
 								   List **violations);
 
+/*
+ * Metadata of an event that is published because of another one, whose id and
+ * metadata are given, where no handler is running that would tell.
+ */
+extern Jsonb *ee_metadata_caused_by(Jsonb *given, const pg_uuid_t *cause_id,
+									Jsonb *cause);
+
 extern void ee_metadata_check_source(Jsonb *source, List **violations);
 
 /* The source of who gives none: {"type": "external", "id": role, ...}. */

@@ -25,6 +25,7 @@
 #include "store/event_keys.h"
 #include "store/metadata.h"
 #include "store/partition.h"
+#include "store/publish.h"
 #include "store/log_state.h"
 #include "store/receive.h"
 
@@ -54,8 +55,7 @@ ee_sql_publish_event(PG_FUNCTION_ARGS)
 {
 	EeReceived	received;
 	EeEvent		event;
-	List	   *violations = NIL;
-	pg_uuid_t	first;
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 	text	   *pattern;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -93,19 +93,25 @@ ee_sql_publish_event(PG_FUNCTION_ARGS)
 		received.deliver_at = PG_GETARG_TIMESTAMPTZ(11);
 	}
 
-	ee_receive_event(&event, &received, GetCurrentTimestamp(), &violations);
-	if (violations != NIL)
-		ee_receive_raise(violations, text_to_cstring(pattern));
-	ee_admission_ask(&event, 1);
-	if (!ee_event_keys_claim(&event, &first))
-	{
-		pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+	(void) ee_publish_event(&received, &event, id);
+	PG_RETURN_UUID_P(id);
+}
 
-		*result = first;
-		PG_RETURN_UUID_P(result);
-	}
-	ee_append_events(&event, 1);
-	PG_RETURN_DATUM(EE_EVENT_VALUE(&event, EE_EVENT_ID));
+bool
+ee_publish_event(const EeReceived *received, EeEvent *event, pg_uuid_t *id)
+{
+	List	   *violations = NIL;
+
+	ee_receive_event(event, received, GetCurrentTimestamp(), &violations);
+	if (violations != NIL)
+		ee_receive_raise(violations, pnstrdup(received->pattern,
+											  received->pattern_len));
+	ee_admission_ask(event, 1);
+	if (!ee_event_keys_claim(event, id))
+		return false;
+	ee_append_events(event, 1);
+	*id = *DatumGetUUIDP(EE_EVENT_VALUE(event, EE_EVENT_ID));
+	return true;
 }
 
 static char *
