@@ -16,6 +16,17 @@ CREATE FUNCTION event_engine.pattern_subscribers(pattern text)
 COMMENT ON FUNCTION event_engine.pattern_subscribers(text) IS
 	'Who has subscribed to events of this name, filters aside.';
 
+/*
+ * The cost does not grow with the number of subscriptions whose filters demand
+ * other values than the event has.
+ */
+CREATE FUNCTION event_engine.event_subscribers(event event_engine.event)
+	RETURNS SETOF text
+	LANGUAGE c STABLE STRICT
+	AS 'MODULE_PATHNAME', 'ee_sql_event_subscribers';
+COMMENT ON FUNCTION event_engine.event_subscribers(event_engine.event) IS
+	'Whom an event reaches, found by the values that it has.';
+
 /* An event that has not happened; times are now. */
 CREATE FUNCTION event_engine.match_event(pattern text, payload jsonb,
 		metadata jsonb DEFAULT '{}', source jsonb DEFAULT NULL)

@@ -32,7 +32,7 @@ CREATE VIEW event_engine.duties AS
 			get_event_definition,list_event_definitions}'),
 		('reader', '{get_event,list_events,trace_events,event_counts,
 			event_time,expand_pattern,event_matches,event_envelope,
-			explain_match,match_event,pattern_subscribers,test_filter,
+			explain_match,match_event,pattern_subscribers,event_subscribers,test_filter,
 			subscription_match,validate_event,get_event_definition,
 			list_event_definitions,worker_slots,subscription_counters,
 			queue_pressure,pattern_counters,epoch_lanes,

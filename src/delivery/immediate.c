@@ -178,12 +178,9 @@ deliver_events(EeEvent *events, int n)
 static void
 deliver_event(EeEvent *event)
 {
-	text	   *pattern = DatumGetTextPP(EE_EVENT_VALUE(event,
-														EE_EVENT_PATTERN));
 	ListCell   *lc;
 
-	foreach(lc, ee_routing_cache_lookup(VARDATA_ANY(pattern),
-										VARSIZE_ANY_EXHDR(pattern)))
+	foreach(lc, ee_routing_cache_candidates(event))
 	{
 		EeSubscription *subscription = lfirst(lc);
 

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
+#include "utils/memutils.h"
 #include "utils/jsonpath.h"
 
 #include "ground/errors.h"
@@ -27,7 +28,6 @@ struct EePathPredicate
 {
 	char	   *text;
 	JsonPath   *path;
-	Jsonb	   *no_vars;
 };
 
 /* what an error callback needs to know */
@@ -45,13 +45,16 @@ static void check_variables(const char *text, JsonPath *path,
 							const EePathWords *words);
 static void try_empty(const EePathPredicate *filter,
 					  const EePathWords *words);
-static Jsonb *empty_object(void);
+static Jsonb *no_vars(void);
 static Jsonb *empty_vars(const EePathWords *words);
 
 EePathPredicate *
 ee_path_predicate_compile(const char *text, const EePathWords *words)
 {
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext scratch;
 	EePathPredicate *filter = palloc(sizeof(EePathPredicate));
+	JsonPath   *path;
 
 	if (strlen(text) > MAX_PATH_LENGTH)
 		ereport(ERROR,
@@ -59,13 +62,20 @@ ee_path_predicate_compile(const char *text, const EePathWords *words)
 				 errmsg("%s path is longer than %d bytes", words->noun,
 						MAX_PATH_LENGTH)));
 
+	/* there may be very many of them: keep no more than is needed */
+	scratch = AllocSetContextCreate(context, "event_engine path",
+									ALLOCSET_SMALL_SIZES);
 	filter->text = pstrdup(text);
-	filter->path = parse_path(text, words);
-	filter->no_vars = empty_object();
+	MemoryContextSwitchTo(scratch);
+	path = parse_path(text, words);
+	filter->path = MemoryContextAlloc(context, VARSIZE(path));
+	memcpy(filter->path, path, VARSIZE(path));
 
 	check_predicate(text, filter->path, words);
 	check_variables(text, filter->path, words);
 	try_empty(filter, words);
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(scratch);
 
 	return filter;
 }
@@ -238,7 +248,7 @@ try_empty(const EePathPredicate *filter, const EePathWords *words)
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 
-	(void) ee_path_predicate_match_with(filter, filter->no_vars,
+	(void) ee_path_predicate_match_with(filter, no_vars(),
 										empty_vars(words));
 
 	error_context_stack = context.previous;
@@ -248,7 +258,7 @@ try_empty(const EePathPredicate *filter, const EePathWords *words)
 bool
 ee_path_predicate_match(const EePathPredicate *filter, Jsonb *envelope)
 {
-	return ee_path_predicate_match_with(filter, envelope, filter->no_vars);
+	return ee_path_predicate_match_with(filter, envelope, no_vars());
 }
 
 bool
@@ -272,11 +282,15 @@ ee_path_predicate_match_with(const EePathPredicate *filter, Jsonb *envelope,
 	return !fcinfo->isnull && DatumGetBool(result);
 }
 
+/* An empty object. */
 static Jsonb *
-empty_object(void)
+no_vars(void)
 {
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-											  CStringGetDatum("{}")));
+	static Jsonb empty;
+
+	SET_VARSIZE(&empty, VARHDRSZ + sizeof(uint32));
+	empty.root.header = JB_FOBJECT;
+	return &empty;
 }
 
 /* The variable that may be used, without members. */
@@ -286,7 +300,7 @@ empty_vars(const EePathWords *words)
 	StringInfoData text;
 
 	if (words->variable == NULL)
-		return empty_object();
+		return no_vars();
 	initStringInfo(&text);
 	appendStringInfoChar(&text, '{');
 	escape_json(&text, words->variable);

@@ -156,6 +156,7 @@ ee_filter_compile(const JsonbContainer *list)
 		memcpy(copy.val.binary.data, object->val.binary.data,
 			   object->val.binary.len);
 		compile_term(&filter->terms[i], &copy, i);
+		pfree(object);
 	}
 	return filter;
 }
@@ -230,6 +231,7 @@ check_members(JsonbContainer *object, int index)
 					 errmsg("invalid filter at index %d", index),
 					 errdetail("Unknown member \"%s\".", name),
 					 errhint("A filter term has the members field, operator and value.")));
+		pfree(name);
 	}
 }
 
@@ -278,6 +280,7 @@ compile_operator(FilterTerm *term, JsonbContainer *object, int index)
 		{
 			term->operator = operator_names[i].operator;
 			term->operator_name = operator_names[i].name;
+			pfree(name);
 			return;
 		}
 	}

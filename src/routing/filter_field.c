@@ -274,6 +274,7 @@ build_field(List *steps, PathReader *reader)
 	field->n_steps = list_length(steps) - 1;
 	for (i = 0; i < field->n_steps; i++)
 		field->steps[i] = *(FieldStep *) list_nth(steps, i + 1);
+	list_free_deep(steps);
 	return field;
 }
 

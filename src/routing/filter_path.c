@@ -31,3 +31,9 @@ ee_filter_path_text(const EeFilterPath *filter)
 {
 	return ee_path_predicate_text((const EePathPredicate *) filter);
 }
+
+const EePathPredicate *
+ee_filter_path_predicate(const EeFilterPath *filter)
+{
+	return (const EePathPredicate *) filter;
+}

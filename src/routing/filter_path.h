@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "ground/path_predicate.h"
 #include "routing/filter_field.h"
 
 typedef struct EeFilterPath EeFilterPath;
@@ -20,5 +21,8 @@ extern bool ee_filter_path_match(const EeFilterPath *filter,
 
 /* The path as given. */
 extern const char *ee_filter_path_text(const EeFilterPath *filter);
+
+/* As what it is. */
+extern const EePathPredicate *ee_filter_path_predicate(const EeFilterPath *filter);
 
 #endif							/* EE_FILTER_PATH_H */

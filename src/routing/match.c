@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 
 #include "ground/errors.h"
+#include "routing/equality.h"
 #include "routing/filter.h"
 #include "routing/filter_path.h"
 #include "routing/match.h"
@@ -114,9 +115,11 @@ ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
 	for (i = 0; i < n; i++)
 	{
 		Entry	   *entry = &matcher->entries[i];
+		JsonbValue *object;
 
-		compile_entry(entry,
-					  getIthJsonbValueFromContainer(&match->root, i), i);
+		object = getIthJsonbValueFromContainer(&match->root, i);
+		compile_entry(entry, object, i);
+		pfree(object);
 		matcher->has_regex |= entry->pattern.kind == EE_PATTERN_REGEX;
 		matcher->needs_content |= entry->filter != NULL;
 	}
@@ -202,6 +205,34 @@ ee_match_index(const EeMatcher *matcher, EePatternTrie *trie, int payload)
 			ee_pattern_trie_add(trie, pattern, payload < 0 ? i : payload);
 	}
 	return all;
+}
+
+int
+ee_match_n_patterns(const EeMatcher *matcher)
+{
+	return matcher->n_entries;
+}
+
+const EePattern *
+ee_match_nth_pattern(const EeMatcher *matcher, int n)
+{
+	return &matcher->entries[n].pattern;
+}
+
+List *
+ee_match_terms(const EeMatcher *matcher, int n)
+{
+	List	   *terms = NIL;
+
+	if (matcher->entries[n].filter != NULL)
+		terms = ee_equality_of_filter(matcher->entries[n].filter);
+	if (matcher->path != NULL)
+		terms = list_concat(terms,
+							ee_equality_of_path(ee_filter_path_predicate(matcher->path),
+												NULL));
+	if (matcher->filter != NULL)
+		terms = list_concat(terms, ee_equality_of_filter(matcher->filter));
+	return terms;
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 #include "ground/envelope.h"
@@ -46,5 +47,13 @@ extern bool ee_match_explain(EeMatcher *matcher, const EeEvent *event,
  */
 extern bool ee_match_index(const EeMatcher *matcher, EePatternTrie *trie,
 						   int payload);
+
+/*
+ * Its patterns, and what an event of one must have equal to a value to be
+ * wanted (List of EeEqualityTerm *, which point into the matcher).
+ */
+extern int	ee_match_n_patterns(const EeMatcher *matcher);
+extern const EePattern *ee_match_nth_pattern(const EeMatcher *matcher, int n);
+extern List *ee_match_terms(const EeMatcher *matcher, int n);
 
 #endif							/* EE_MATCH_H */

@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(ee_sql_check_match);
 PG_FUNCTION_INFO_V1(ee_sql_event_matches);
 PG_FUNCTION_INFO_V1(ee_sql_explain_match);
 PG_FUNCTION_INFO_V1(ee_sql_pattern_subscribers);
+PG_FUNCTION_INFO_V1(ee_sql_event_subscribers);
 
 /* check_match(match, filter_path, filters): true, or raises what is wrong */
 Datum
@@ -114,6 +115,31 @@ ee_sql_pattern_subscribers(PG_FUNCTION_ARGS)
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value,
 							 &isnull);
+	}
+	return (Datum) 0;
+}
+
+/* event_subscribers(event): whom it reaches */
+Datum
+ee_sql_event_subscribers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	EeEvent		event;
+	ListCell   *cell;
+
+	get_event(PG_GETARG_DATUM(0), &event);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+
+	foreach(cell, ee_routing_cache_candidates(&event))
+	{
+		EeSubscription *subscription = lfirst(cell);
+		Datum		value = CStringGetTextDatum(subscription->subscriber);
+		bool		isnull = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ee_match_event(subscription->matcher, &event))
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value,
+								 &isnull);
 	}
 	return (Datum) 0;
 }

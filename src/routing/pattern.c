@@ -94,6 +94,7 @@ check_members(JsonbContainer *object, int index)
 					 errmsg("invalid match at index %d", index),
 					 errdetail("Unknown member \"%s\".", name),
 					 errhint("A match has the members type, value and filters.")));
+		pfree(name);
 	}
 }
 

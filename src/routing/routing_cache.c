@@ -3,9 +3,10 @@
  *	  What this backend knows of the subscriptions, and whom a pattern
  *	  reaches.
  *
- * All patterns of all subscriptions are in one trie; only the subscriptions
+ * The patterns of all subscriptions are in one trie; only the subscriptions
  * with regular expressions are asked one by one, and what they answer for a
- * name their matchers remember.
+ * name their matchers remember.  Those that demand a value are in an index of
+ * their own besides, which an event is looked up in.
  *
  * Built whole at first use and again after any change.  Rows are read with
  * a snapshot of their own, taken after the count of changes: what a
@@ -18,6 +19,7 @@
 
 #include "ground/errors.h"
 #include "ground/invalidate.h"
+#include "routing/equality_index.h"
 #include "routing/pattern_trie.h"
 #include "routing/routing_cache.h"
 
@@ -27,8 +29,14 @@ typedef struct RoutingCache
 	List	   *subscriptions;
 	List	   *with_regex;		/* positions in the list */
 	EePatternTrie *trie;		/* payload: position in the list */
+	EePatternTrie *others;		/* of those that are not in the index */
+	EeEqualityIndex *index;		/* payload: likewise; NULL: not made yet */
 } RoutingCache;
 
+static List *by_name(RoutingCache *routing, EePatternTrie *trie,
+					 const char *pattern, int len);
+static List *subscriptions_at(RoutingCache *routing, List *positions);
+static void build_index(RoutingCache *routing);
 static RoutingCache *current(void);
 static RoutingCache *build(void);
 
@@ -82,16 +90,43 @@ List *
 ee_routing_cache_lookup(const char *pattern, int len)
 {
 	RoutingCache *routing = current();
-	List	   *positions = NIL;
-	List	   *result = NIL;
+
+	return subscriptions_at(routing,
+							by_name(routing, routing->trie, pattern, len));
+}
+
+List *
+ee_routing_cache_candidates(const EeEvent *event)
+{
+	RoutingCache *routing = current();
+	text	   *pattern = DatumGetTextPP(EE_EVENT_VALUE(event,
+														EE_EVENT_PATTERN));
+	List	   *positions;
 	const int  *payloads;
 	int			n;
-	int			i;
-	int			last = -1;
+
+	if (routing->index == NULL)
+		build_index(routing);
+	positions = by_name(routing, routing->others, VARDATA_ANY(pattern),
+						VARSIZE_ANY_EXHDR(pattern));
+	payloads = ee_equality_index_lookup(routing->index, event, &n);
+	for (int i = 0; i < n; i++)
+		positions = lappend_int(positions, payloads[i]);
+	return subscriptions_at(routing, positions);
+}
+
+/* The positions of those in the trie, and with a regular expression. */
+static List *
+by_name(RoutingCache *routing, EePatternTrie *trie, const char *pattern,
+		int len)
+{
+	List	   *positions = NIL;
+	const int  *payloads;
+	int			n;
 	ListCell   *cell;
 
-	payloads = ee_pattern_trie_lookup(routing->trie, pattern, len, &n);
-	for (i = 0; i < n; i++)
+	payloads = ee_pattern_trie_lookup(trie, pattern, len, &n);
+	for (int i = 0; i < n; i++)
 		positions = lappend_int(positions, payloads[i]);
 
 	foreach(cell, routing->with_regex)
@@ -102,6 +137,15 @@ ee_routing_cache_lookup(const char *pattern, int len)
 		if (ee_match_pattern(subscription->matcher, pattern, len))
 			positions = lappend_int(positions, lfirst_int(cell));
 	}
+	return positions;
+}
+
+static List *
+subscriptions_at(RoutingCache *routing, List *positions)
+{
+	List	   *result = NIL;
+	int			last = -1;
+	ListCell   *cell;
 
 	/* one that matches by several patterns is there several times */
 	list_sort(positions, list_int_cmp);
@@ -114,6 +158,28 @@ ee_routing_cache_lookup(const char *pattern, int len)
 	}
 	list_free(positions);
 	return result;
+}
+
+/* Few sessions ask who wants an event: made when first asked. */
+static void
+build_index(RoutingCache *routing)
+{
+	MemoryContext old = MemoryContextSwitchTo(routing->context);
+	EeEqualityIndex *index = ee_equality_index_create();
+	EePatternTrie *others = ee_pattern_trie_create();
+	ListCell   *cell;
+
+	foreach(cell, routing->subscriptions)
+	{
+		EeSubscription *subscription = lfirst(cell);
+		int			position = foreach_current_index(cell);
+
+		if (!ee_equality_index_add(index, subscription->matcher, position))
+			(void) ee_match_index(subscription->matcher, others, position);
+	}
+	routing->others = others;
+	routing->index = index;
+	MemoryContextSwitchTo(old);
 }
 
 static RoutingCache *

@@ -32,4 +32,10 @@ extern EeSubscription *ee_routing_cache_by_name(const char *subscriber);
  */
 extern List *ee_routing_cache_lookup(const char *pattern, int len);
 
+/*
+ * The same for an event, going by the values as well that filters demand: the
+ * cost does not grow with the number of subscriptions that demand others.
+ */
+extern List *ee_routing_cache_candidates(const EeEvent *event);
+
 #endif							/* EE_ROUTING_CACHE_H */

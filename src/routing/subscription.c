@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -48,7 +49,8 @@ typedef enum SubscriptionAttr
 } SubscriptionAttr;
 
 static int	compare_numbers(const ListCell *a, const ListCell *b);
-static EeSubscription *from_tuple(HeapTuple tuple, TupleDesc desc);
+static EeSubscription *from_tuple(HeapTuple tuple, TupleDesc desc,
+								  MemoryContext scratch);
 static Datum required(HeapTuple tuple, TupleDesc desc, SubscriptionAttr attr);
 static char *optional_text(HeapTuple tuple, TupleDesc desc,
 						   SubscriptionAttr attr);
@@ -67,6 +69,9 @@ List *
 ee_subscription_load_all(Oid owner)
 {
 	List	   *result = NIL;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
+												  "event_engine subscription row",
+												  ALLOCSET_SMALL_SIZES);
 	Relation	relation;
 	TableScanDesc scan;
 	HeapTuple	tuple;
@@ -84,10 +89,12 @@ ee_subscription_load_all(Oid owner)
 	{
 		CHECK_FOR_INTERRUPTS();
 		result = lappend(result,
-						 from_tuple(tuple, RelationGetDescr(relation)));
+						 from_tuple(tuple, RelationGetDescr(relation),
+									scratch));
 	}
 	table_endscan(scan);
 	table_close(relation, AccessShareLock);
+	MemoryContextDelete(scratch);
 
 	list_sort(result, compare_numbers);
 	return result;
@@ -102,38 +109,45 @@ compare_numbers(const ListCell *a, const ListCell *b)
 	return first < second ? -1 : first > second;
 }
 
+/* The row is taken apart in a context that goes away. */
 static EeSubscription *
-from_tuple(HeapTuple tuple, TupleDesc desc)
+from_tuple(HeapTuple tuple, TupleDesc desc, MemoryContext scratch)
 {
+	MemoryContext context = CurrentMemoryContext;
 	EeSubscription *result = palloc0(sizeof(EeSubscription));
+	Jsonb	   *match;
 	char	   *filter_path;
 	Jsonb	   *filters = NULL;
 	Datum		value;
 	bool		isnull;
 
-	result->number = DatumGetInt32(required(tuple, desc, ATTR_NUMBER));
-	result->id = *DatumGetUUIDP(required(tuple, desc, ATTR_ID));
 	result->subscriber = TextDatumGetCString(required(tuple, desc,
 													  ATTR_SUBSCRIBER));
+	result->handler = optional_text(tuple, desc, ATTR_HANDLER);
+	result->channel = optional_text(tuple, desc, ATTR_CHANNEL);
+
+	MemoryContextSwitchTo(scratch);
+	result->number = DatumGetInt32(required(tuple, desc, ATTR_NUMBER));
+	result->id = *DatumGetUUIDP(required(tuple, desc, ATTR_ID));
 	result->owner = DatumGetObjectId(required(tuple, desc, ATTR_OWNER));
 	result->kind = kind_of(TextDatumGetCString(required(tuple, desc,
 														ATTR_KIND)));
 	result->status = status_of(TextDatumGetCString(required(tuple, desc,
 															ATTR_STATUS)));
-	result->handler = optional_text(tuple, desc, ATTR_HANDLER);
-	result->channel = optional_text(tuple, desc, ATTR_CHANNEL);
-
+	match = DatumGetJsonbP(required(tuple, desc, ATTR_MATCH));
 	filter_path = optional_text(tuple, desc, ATTR_FILTER_PATH);
 	value = heap_getattr(tuple, ATTR_FILTERS, desc, &isnull);
 	if (!isnull)
 		filters = DatumGetJsonbP(value);
-	result->matcher =
-		ee_match_compile(DatumGetJsonbP(required(tuple, desc, ATTR_MATCH)),
-						 filter_path, filters);
-
 	fill_options(result, DatumGetJsonbP(required(tuple, desc, ATTR_OPTIONS)));
 	result->epoch = DatumGetInt32(required(tuple, desc, ATTR_EPOCH));
 	fill_epoch(result, DatumGetJsonbP(required(tuple, desc, ATTR_EPOCHS)));
+
+	MemoryContextSwitchTo(context);
+	if (result->idempotency_key != NULL)
+		result->idempotency_key = pstrdup(result->idempotency_key);
+	result->matcher = ee_match_compile(match, filter_path, filters);
+	MemoryContextReset(scratch);
 	return result;
 }
 

@@ -210,5 +210,44 @@ WITH terms AS MATERIALIZED (
 SELECT count(*) FILTER (WHERE holds) > 10 AS enough_hold,
 	count(*) FILTER (WHERE holds AND NOT candidate) AS missed FROM judged;
 
+/*
+ * Subscriptions with all these conditions, looked up by the values of an
+ * event: those that explain_match() finds by asking each.
+ */
+CREATE FUNCTION noop(event event_engine.event) RETURNS void LANGUAGE sql AS '';
+SELECT event_engine.register_event_definition(p)
+FROM unnest(ARRAY['eq.a', 'eq.b']) AS p;
+SELECT count(event_engine.subscribe('eq-' || i, CASE WHEN i % 5 > 0
+		THEN (ARRAY['{eq.a}', '{eq.b}', '{eq.*}', '{#}', '{eq.a,eq.#}'])[1 + i % 5]::text[]
+		ELSE '{}' END, 'noop(event_engine.event)'::regprocedure,
+	filter => CASE WHEN i % 7 < 5 THEN condition END,
+	match => CASE WHEN i % 5 = 0 THEN jsonb_build_array(jsonb_build_object(
+		'type', (ARRAY['exact', 'prefix', 'regex'])[1 + i % 3], 'value', 'eq.a',
+		'filters', CASE WHEN i % 2 = 0 THEN '[]'::jsonb ELSE jsonb_build_array(
+			jsonb_build_object('field', '$.payload.a', 'operator', 'equals',
+				'value', i % 3)) END)) END,
+	filters => CASE WHEN i % 4 = 0 THEN jsonb_build_array(jsonb_build_object(
+		'field', (ARRAY['$.payload.a', '$.payload.b'])[1 + i % 2],
+		'operator', 'equals', 'value', i % 3)) END))
+FROM tried WHERE condition !~ 'workflow' AND i % 3 = 0;
+WITH events AS MATERIALIZED (
+	SELECT ROW(NULL, 'e1', p, NULL, '{"type": "integration"}',
+		'2026-01-02 03:04:05+00', payload, '{}', NULL, NULL, NULL, NULL,
+		'normal', NULL, NULL, 42, NULL)::event_engine.event AS event, p, payload
+	FROM (SELECT d.payload FROM documents AS d LIMIT 50) AS d,
+		unnest(ARRAY['eq.a', 'eq.b', 'eq.c.d']) AS p
+), judged AS (
+	SELECT e.*, COALESCE((SELECT array_agg(s.s) FROM event_engine.event_subscribers(e.event) AS s (s)), '{}') AS found,
+		COALESCE((SELECT array_agg(m.subscriber) FROM event_engine.explain_match(e.event) AS m
+			WHERE m.matches), '{}') AS asked
+	FROM events AS e
+)
+SELECT count(*) AS events, sum(cardinality(found)) > 5000 AS enough,
+	count(*) FILTER (WHERE found <> asked) AS different
+FROM judged;
+
+SELECT count(event_engine.unsubscribe(s.subscriber))
+FROM event_engine.subscriptions AS s WHERE s.subscriber LIKE 'eq-%';
+DROP FUNCTION noop;
 DROP TABLE tried, documents;
 DROP FUNCTION terms, event, pick, random_json, random_path, random_condition;
