@@ -9,6 +9,9 @@
 
 #include "postgres.h"
 
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #if PG_VERSION_NUM >= 160000
@@ -30,6 +33,11 @@ extern PGDLLEXPORT void _PG_init(void);
 	PG_MODULE_MAGIC_EXT(.name = nm, .version = vers)
 #else
 #define EE_MODULE_MAGIC(nm, vers) PG_MODULE_MAGIC
+#endif
+
+/* stands in front of a declaration from 18 on, instead of behind it */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
 #endif
 
 /* a NOLOGIN role can have a process of its own from 17 on */

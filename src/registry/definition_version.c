@@ -24,8 +24,7 @@ typedef struct Reader
 
 static void check_identifiers(const char *version, int len, Reader *reader,
 							  bool numbers_count);
-static void invalid(const char *version, int len, const char *at)
-			pg_attribute_noreturn();
+pg_noreturn static void invalid(const char *version, int len, const char *at);
 static Reader next_part(Reader *reader, char separator);
 static int	compare_numbers(Reader a, Reader b);
 static int	compare_prereleases(Reader a, Reader b);

@@ -23,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "ground/compat.h"
 #include "ground/config.h"
 #include "ground/errors.h"
 #include "ground/invalidate.h"
@@ -107,10 +108,9 @@ static void set_source_types(EeDefinition *definition, Jsonb *types);
 static EeDefinitionStatus parse_status(const char *status);
 static void keep(CacheEntry *entry);
 static void drop(CacheEntry *entry);
-static void unknown_pattern(const char *pattern, int len)
-			pg_attribute_noreturn();
-static void unknown_version(const char *pattern, int len, const char *version)
-			pg_attribute_noreturn();
+pg_noreturn static void unknown_pattern(const char *pattern, int len);
+pg_noreturn static void unknown_version(const char *pattern, int len,
+										const char *version);
 static const char *similar_pattern(const char *pattern, int len);
 
 static MemoryContext cache_context = NULL;

@@ -29,7 +29,7 @@
 #include "ground/shared.h"
 #include "worker/utility_hook.h"
 
-static ProcessUtility_hook_type previous_hook = NULL;
+static ProcessUtility_hook_type next_hook = NULL;
 
 static void process_utility(PlannedStmt *pstmt, const char *query,
 							bool read_only_tree, ProcessUtilityContext context,
@@ -42,7 +42,8 @@ static const char *option(List *options, const char *name);
 void
 ee_utility_hook_init(void)
 {
-	previous_hook = ProcessUtility_hook;
+	next_hook = ProcessUtility_hook ? ProcessUtility_hook :
+		standard_ProcessUtility;
 	ProcessUtility_hook = process_utility;
 }
 
@@ -52,8 +53,6 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 				QueryEnvironment *env, DestReceiver *dest,
 				QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next = previous_hook ? previous_hook :
-		standard_ProcessUtility;
 	const char *name = ee_shared_available() ?
 		database_of(pstmt->utilityStmt) : NULL;
 	Oid			dbid = name ? get_database_oid(name, true) : InvalidOid;
@@ -66,8 +65,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 			TRANS_STMT_COMMIT_PREPARED;
 
 		lock_for_drop(pstmt->utilityStmt);
-		next(pstmt, query, read_only_tree, context, params, env, dest,
-			 completion);
+		next_hook(pstmt, query, read_only_tree, context, params, env, dest,
+				  completion);
 		if (commits)
 			ee_shared_note_prepared();
 		return;
@@ -75,8 +74,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	PG_TRY();
 	{
 		ee_shared_hold_database(dbid);
-		next(pstmt, query, read_only_tree, context, params, env, dest,
-			 completion);
+		next_hook(pstmt, query, read_only_tree, context, params, env, dest,
+				  completion);
 	}
 	PG_FINALLY();
 	{

@@ -1,6 +1,8 @@
 -- The extension installs, into a schema of its own that it has made itself.
+\set SHOW_CONTEXT never
 CREATE SCHEMA event_engine;
 CREATE EXTENSION event_engine;
+\set SHOW_CONTEXT errors
 DROP SCHEMA event_engine;
 CREATE EXTENSION event_engine;
 SELECT extname, extnamespace::regnamespace, extrelocatable

@@ -82,8 +82,8 @@ SQL
 # All of it, as Prometheus wants it.
 SKIP:
 {
-	my $promtool = $ENV{PROMTOOL} // 'promtool';
-	my ($rejected, $help);
+	my ($promtool) = grep { -x } $ENV{PROMTOOL} // (), map { "$_/promtool" } split /:/, $ENV{PATH};
+	my $rejected;
 
 	$node->safe_psql('shop', <<'SQL');
 SELECT event_engine.subscribe('"odd"\' || chr(10) || 'name', '{order.paid}');
@@ -93,7 +93,7 @@ SQL
 		'metrics count what the views count');
 	like($metrics, qr/\{subscriber="\\"odd\\"\\\\\\nname"\}/, 'values of labels are escaped');
 	skip 'no promtool: install Debian\'s package prometheus', 2
-	  unless run_log([ $promtool, '--version' ], '>', \$help, '2>', \$help);
+	  unless defined $promtool;
 	ok(run_log([ $promtool, 'check', 'metrics' ], '<', \$metrics, '&>', \$rejected),
 		'promtool accepts them');
 	is($rejected, '', 'without a remark');
