@@ -5,7 +5,7 @@
 set -euo pipefail
 umask 022
 
-PGMAJOR=${PGMAJOR:-15}
+PGMAJOR=${PG:-15}
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$TOP"
 unset PGHOST PGPORT PGUSER PGDATABASE PGDATA PGSERVICE PGOPTIONS PGPASSWORD
