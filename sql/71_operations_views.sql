@@ -21,7 +21,7 @@ COMMENT ON FUNCTION event_engine.worker_slots() IS
  *	state		starting | running | busy
  *	events, batches, failures	of an executor since it was started; failures
  *				are rounds that were rolled back
- *	busy_for	how long it has been delivering without a pause
+ *	busy_for	since when it has been at its round: a batch of one subscription
  */
 CREATE VIEW event_engine.stat_workers AS
 	SELECT w.kind, d.datname AS database, r.rolname AS role, w.pid, w.state,
@@ -241,6 +241,12 @@ BEGIN
 		problems := problems || 'Delivery is turned off by event_engine.delivery_enabled.'::text;
 		severe := true;
 	END IF;
+	problems := problems || ARRAY(SELECT format('The handler of subscription "%s" has been running for more than 5 s.', a.query)
+		FROM event_engine.stat_workers AS w
+		JOIN pg_stat_activity AS a ON a.pid = w.pid
+		WHERE w.kind = 'executor' AND w.database = current_database()
+			AND w.busy_for > interval '5 s'
+		ORDER BY a.query);
 	IF totals.broken > 0 THEN
 		problems := problems || format('%s subscription(s) are broken.', totals.broken);
 	END IF;

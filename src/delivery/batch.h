@@ -49,6 +49,8 @@ typedef struct EeDelivery
 	MemoryContext cursor_context;
 	uint64		generation;		/* of the subscriptions it was read under */
 	uint64		cursors_generation; /* cursor was loaded under */
+	int			member;			/* of the role's executors, whose lane it is */
+	uint32		helped;			/* others' rounds for us, when we knew all */
 	int			limit;			/* events the next batch may take; 0: as set */
 	bool		single_next;	/* and the one after it takes one */
 	EeCaution	caution;		/* with new events */

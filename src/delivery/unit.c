@@ -14,9 +14,12 @@
 
 #include "delivery/broken.h"
 #include "delivery/handler.h"
+#include "delivery/order.h"
+#include "delivery/retry.h"
 #include "delivery/unit.h"
 #include "ground/errors.h"
 #include "ground/invalidate.h"
+#include "ground/shared.h"
 
 /*
  * Take the lane's lock and see whether the subscription is still what we know.
@@ -37,7 +40,22 @@ ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome)
 		*outcome = EE_ROUND_STALE;
 		return false;
 	}
+	/* one that stood in for us has had the lane until now, or has not */
+	if (delivery->helped != ee_shared_executor_helped())
+	{
+		delivery->helped = ee_shared_executor_helped();
+		ee_unit_forget(delivery);
+	}
 	return true;
+}
+
+void
+ee_unit_forget(EeDelivery *delivery)
+{
+	delivery->cursor = NULL;
+	ee_order_forget(delivery);
+	if (delivery->base == delivery)
+		ee_retry_forget(delivery);
 }
 
 /*

@@ -41,6 +41,8 @@ int			ee_config_worker_slots = 32;
 int			ee_config_worker_launch_interval = 10000;
 int			ee_config_worker_executors_per_role = 4;
 int			ee_config_worker_idle_timeout = 60000;
+int			ee_config_worker_help_after = 1000;
+int			ee_config_worker_helpers_per_role = 2;
 
 static const struct config_enum_entry partition_periods[] = {
 	{"hour", EE_PERIOD_HOUR, false},
@@ -300,4 +302,16 @@ define_worker(void)
 							&ee_config_worker_idle_timeout,
 							60000, 100, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.worker_help_after",
+							"An executor whose handler takes so much longer than a batch is stood in for.",
+							"Another executor delivers the other subscriptions of its role meanwhile.",
+							&ee_config_worker_help_after,
+							1000, 10, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.worker_helpers_per_role",
+							"Number of executors that may stand in for those of a role.",
+							"Zero: a handler that is stuck keeps all that its executor delivers waiting.",
+							&ee_config_worker_helpers_per_role,
+							2, 0, 16,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 }

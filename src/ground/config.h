@@ -46,6 +46,8 @@ extern int	ee_config_worker_slots;
 extern int	ee_config_worker_launch_interval;	/* milliseconds */
 extern int	ee_config_worker_executors_per_role;
 extern int	ee_config_worker_idle_timeout;	/* milliseconds */
+extern int	ee_config_worker_help_after;	/* milliseconds */
+extern int	ee_config_worker_helpers_per_role;
 
 typedef enum EePartitionPeriod
 {

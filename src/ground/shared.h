@@ -93,8 +93,16 @@ typedef struct EeWorkerSlot
 	pg_atomic_uint64 events;
 	pg_atomic_uint64 batches;
 	pg_atomic_uint64 failures;
-	pg_atomic_uint64 busy_since;	/* TimestampTz, 0: idle */
+	pg_atomic_uint64 busy_since;	/* TimestampTz of its round, 0: none */
+	pg_atomic_uint32 helped;	/* rounds that others did for it, by them */
 } EeWorkerSlot;
+
+/* The executors of a role that are stuck, a bit each. */
+typedef struct EeSharedStuck
+{
+	uint64		members;
+	uint32		helpers;		/* members from 64 on */
+} EeSharedStuck;
 
 /* A client that waits for events.  Locking as above. */
 typedef struct EeWaiterSlot
@@ -181,6 +189,20 @@ extern bool ee_shared_executor_exists(Oid dbid, Oid roleid, int member);
 extern bool ee_shared_executor_runs(Oid dbid, Oid roleid, int member);
 extern bool ee_shared_executor_retire(void);
 extern void ee_shared_executor_nudge(Oid dbid, Oid roleid);
+
+/*
+ * Which executors of a role are in a round that began before then?  Since when
+ * is the one in its round that has been longest, of those who began it later;
+ * *any: is there one who began it before?  DT_NOEND: none.
+ */
+extern void ee_shared_executor_stuck(Oid dbid, Oid roleid, TimestampTz before,
+									 EeSharedStuck *stuck);
+extern TimestampTz ee_shared_executor_busy_since(Oid dbid, TimestampTz before,
+												 bool *any);
+
+/* Another executor does a round for a member; how often was that for us? */
+extern void ee_shared_executor_help(Oid dbid, Oid roleid, int member);
+extern uint32 ee_shared_executor_helped(void);
 
 /*
  * A client that waits for events: announce what it wants, then look at the

@@ -209,6 +209,7 @@ ee_shared_reserve_executor(Oid dbid, Oid roleid, int member, bool *running)
 		pg_atomic_write_u64(&free_slot->batches, 0);
 		pg_atomic_write_u64(&free_slot->failures, 0);
 		pg_atomic_write_u64(&free_slot->busy_since, 0);
+		pg_atomic_write_u32(&free_slot->helped, 0);
 		ee_shared_clear_patterns(&free_slot->interest);
 		ee_shared_clear_patterns(&free_slot->news);
 		pg_atomic_write_u32(&free_slot->dbid, dbid);
@@ -444,6 +445,82 @@ ee_shared_executor_nudge(Oid dbid, Oid roleid)
 		ee_shared_set_latch(pg_atomic_read_u32(&worker->procno));
 	}
 	LWLockRelease(ee_shared->lock);
+}
+
+void
+ee_shared_executor_stuck(Oid dbid, Oid roleid, TimestampTz before,
+						 EeSharedStuck *stuck)
+{
+	stuck->members = 0;
+	stuck->helpers = 0;
+	LWLockAcquire(ee_shared->lock, LW_SHARED);
+	for (int i = 0; i < ee_shared->n_workers; i++)
+	{
+		EeWorkerSlot *worker = &ee_shared->workers[i];
+		TimestampTz since;
+
+		if (pg_atomic_read_u32(&worker->dbid) != dbid ||
+			worker->roleid != roleid || worker->state != EE_SLOT_RUNNING)
+			continue;
+		since = (TimestampTz) pg_atomic_read_u64(&worker->busy_since);
+		if (since == 0 || since >= before)
+			continue;
+		if (worker->member < 64)
+			stuck->members |= UINT64CONST(1) << worker->member;
+		else
+			stuck->helpers |= 1 << (worker->member - 64);
+	}
+	LWLockRelease(ee_shared->lock);
+}
+
+TimestampTz
+ee_shared_executor_busy_since(Oid dbid, TimestampTz before, bool *any)
+{
+	TimestampTz earliest = DT_NOEND;
+
+	*any = false;
+	for (int i = 0; i < ee_shared->n_workers; i++)
+	{
+		EeWorkerSlot *worker = &ee_shared->workers[i];
+		TimestampTz since =
+			(TimestampTz) pg_atomic_read_u64(&worker->busy_since);
+
+		if (since == 0 || pg_atomic_read_u32(&worker->dbid) != dbid)
+			continue;
+		if (since < before)
+			*any = true;
+		else
+			earliest = Min(earliest, since);
+	}
+	return earliest;
+}
+
+/*
+ * To be called before the commit, so that the member sees it when it has the
+ * lane's lock, and after it, so that it looks at what was left.
+ */
+void
+ee_shared_executor_help(Oid dbid, Oid roleid, int member)
+{
+	LWLockAcquire(ee_shared->lock, LW_SHARED);
+	for (int i = 0; i < ee_shared->n_workers; i++)
+	{
+		EeWorkerSlot *worker = &ee_shared->workers[i];
+
+		if (pg_atomic_read_u32(&worker->dbid) != dbid ||
+			worker->roleid != roleid || worker->member != member)
+			continue;
+		pg_atomic_fetch_add_u32(&worker->helped, 1);
+		ee_shared_set_latch(pg_atomic_read_u32(&worker->procno));
+	}
+	LWLockRelease(ee_shared->lock);
+}
+
+uint32
+ee_shared_executor_helped(void)
+{
+	return ee_shared_own_worker == NULL ? 0 :
+		pg_atomic_read_u32(&ee_shared_own_worker->helped);
 }
 
 static bool

@@ -16,6 +16,9 @@
  * has the first event of that class: an installation that uses no priorities
  * has no cost of them.
  *
+ * A helper (helper.h) is an executor too: it knows the lanes of all members,
+ * and delivers those of members that are stuck.
+ *
  * It ends when there has been nothing to do for a while.
  */
 #include "postgres.h"
@@ -42,17 +45,23 @@
 #include "registry/registry_cache.h"
 #include "routing/subscription.h"
 #include "worker/executor.h"
+#include "worker/helper.h"
 #include "worker/log_watch.h"
 #include "worker/worker_main.h"
 
 /* Between two looks at a subscription that somebody else has locked. */
 #define LOCKED_INTERVAL_MS	10
+/* Between two looks of a helper at who is stuck. */
+#define HELP_INTERVAL_MS	100
 /* A shorter batch would be all commit. */
 #define SLICE_MIN_MS		10
 
 static EeWorkerSlot *slot;
 static Oid	role;
 static int	member;
+static bool is_helper;
+static uint32 helped = 0;		/* rounds that were done for us, as we know */
+static int	helping = 0;		/* the member that a round is done for */
 
 /* of the role, see claim_role() */
 static LOCKTAG role_lock;
@@ -76,6 +85,11 @@ static void unlock_role(int code, Datum arg);
 static void abort_unit(void);
 static bool guarded_work_left(void);
 static void note_survival(void);
+static void look_for_stuck(void);
+static void note_help(void);
+static void commit_help(void);
+static void end_help(void);
+static void mark_lanes(int of_member);
 static bool set_is_current(void);
 static void read_set(void);
 static void add_lanes(EeSubscription *subscription, int members);
@@ -86,6 +100,7 @@ static bool run_class(EePriority class, bool *busy);
 static bool run_urgent(EePriority class);
 static int	fair_slice(EePriority class);
 static bool is_ready(const EeDelivery *delivery, TimestampTz now);
+static bool is_ours(const EeDelivery *delivery);
 static bool run_one(EeDelivery *delivery);
 static void note_news(void);
 static void use_classes(void);
@@ -99,6 +114,10 @@ static bool is_behind(void);
 
 static const EeUnit executor_unit = {
 	ee_worker_begin, ee_worker_commit, abort_unit, false,
+	ee_shared_more_urgent
+};
+static const EeUnit helper_unit = {
+	ee_worker_begin, commit_help, abort_unit, false,
 	ee_shared_more_urgent
 };
 
@@ -116,6 +135,7 @@ ee_executor_main(Datum arg)
 		proc_exit(0);
 	role = start.roleid;
 	member = start.member;
+	is_helper = member >= EE_FIRST_HELPER;
 	ee_worker_connect(start.dbid, role, "event_engine executor");
 	if (!claim_role())
 		proc_exit(0);
@@ -138,7 +158,10 @@ ee_executor_main(Datum arg)
 				(void) poll_log();
 				polled_at = now;
 			}
-			pg_atomic_write_u64(&slot->busy_since, now);
+			if (is_helper)
+				look_for_stuck();
+			else
+				note_help();
 			worked = run_all();
 			pg_atomic_write_u64(&slot->busy_since, 0);
 		}
@@ -147,9 +170,12 @@ ee_executor_main(Datum arg)
 			note_survival();
 		if (worked)
 			idle_since = now;
+		else if (is_helper && ee_helper_is_done())
+			end_help();
 		else
 		{
-			if (TimestampDifferenceExceeds(idle_since, now,
+			if (!is_helper &&
+				TimestampDifferenceExceeds(idle_since, now,
 										   ee_config_worker_idle_timeout) &&
 				earliest_due() > now + ee_config_worker_idle_timeout * INT64CONST(1000) &&
 				!is_behind() &&
@@ -253,6 +279,70 @@ note_survival(void)
 			((EeDelivery *) lfirst(lc))->guarded = false;
 }
 
+/* -------------------------------------------------------------------- help */
+
+/* What they had to do when they got stuck nobody has told us. */
+static void
+look_for_stuck(void)
+{
+	if (!ee_helper_look(role, member))
+		return;
+	for (int i = 0; i < EE_FIRST_HELPER; i++)
+		if (ee_helper_stands_in(i))
+			mark_lanes(i);
+}
+
+/* Somebody has stood in for us: look at all that he may have left. */
+static void
+note_help(void)
+{
+	if (helped == ee_shared_executor_helped())
+		return;
+	helped = ee_shared_executor_helped();
+	mark_lanes(member);
+}
+
+static void
+mark_lanes(int of_member)
+{
+	ListCell   *lc;
+
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+		foreach(lc, lanes[class])
+		{
+			EeDelivery *delivery = lfirst(lc);
+
+			if (delivery->member != of_member)
+				continue;
+			delivery->behind = true;
+			if (delivery->base == delivery)
+				delivery->next_due = DT_NOBEGIN;
+		}
+}
+
+/* The member hears of it before it can have the lane, and when it is done. */
+static void
+commit_help(void)
+{
+	ee_shared_executor_help(MyDatabaseId, role, helping);
+	ee_worker_commit();
+	ee_shared_executor_help(MyDatabaseId, role, helping);
+}
+
+/* Its patterns are watched by the members. */
+static void
+end_help(void)
+{
+	EePatternSet none;
+
+	if (!survived)
+		note_survival();
+	memset(&none, 0, sizeof(none));
+	ee_shared_pattern_store(&slot->interest, &none);
+	(void) ee_shared_pattern_take(&slot->news, &none);
+	proc_exit(0);
+}
+
 /* --------------------------------------------------- what there is to deliver */
 
 static bool
@@ -304,18 +394,20 @@ read_set(void)
 	ee_worker_commit();
 }
 
-/* Those that this member delivers. */
+/* Those that this member delivers; a helper might deliver any. */
 static void
 add_lanes(EeSubscription *subscription, int members)
 {
 	for (int i = 0; i < subscription->concurrency; i++)
 	{
 		EeDelivery *delivery;
+		int			its_member = ee_lane_member(subscription, i, members);
 
-		if (ee_lane_member(subscription, i, members) != member)
+		if (its_member != member && !is_helper)
 			continue;
 		delivery = ee_round_delivery(subscription, i,
 									 subscriptions_generation, set_context);
+		delivery->member = its_member;
 		ee_round_expand(delivery);
 		delivery->guarded = guarded &&
 			subscription->kind != EE_SUBSCRIPTION_NOTIFY;
@@ -532,22 +624,37 @@ static bool
 is_ready(const EeDelivery *delivery, TimestampTz now)
 {
 	return (delivery->behind || delivery->next_due <= now) &&
-		!ee_flow_is_held(delivery, now);
+		!ee_flow_is_held(delivery, now) && is_ours(delivery);
+}
+
+/* Is it to be delivered by this process, at this moment? */
+static bool
+is_ours(const EeDelivery *delivery)
+{
+	return !is_helper || ee_helper_stands_in(delivery->member);
 }
 
 static bool
 run_one(EeDelivery *delivery)
 {
+	const EeUnit *unit = is_helper ? &helper_unit : &executor_unit;
+	bool		locked = false;
 	bool		worked = false;
 	EeRound		round;
 
+	pg_atomic_write_u64(&slot->busy_since, GetCurrentTimestamp());
+	if (is_helper)
+	{
+		helping = delivery->member;
+		ee_unit_forget(delivery);
+	}
 	if (delivery->behind)
 	{
 		pgstat_report_activity(STATE_RUNNING,
 							   delivery->subscription->subscriber);
 		round = ee_crash_guard_takes(delivery) ?
-			ee_crash_guard_take(delivery, &executor_unit) :
-			ee_flow_deliver(delivery, &executor_unit, INT_MAX);
+			ee_crash_guard_take(delivery, unit) :
+			ee_flow_deliver(delivery, unit, INT_MAX);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{
@@ -558,11 +665,14 @@ run_one(EeDelivery *delivery)
 		worked = round.outcome != EE_ROUND_LOCKED &&
 			round.outcome != EE_ROUND_HELD &&
 			(round.outcome != EE_ROUND_IDLE || delivery->behind);
+		locked = round.outcome == EE_ROUND_LOCKED;
 	}
 	if (delivery->next_due <= GetCurrentTimestamp() &&
 		!ee_flow_is_held(delivery, GetCurrentTimestamp()))
 	{
-		round = ee_flow_retry(delivery, &executor_unit, INT_MAX);
+		pgstat_report_activity(STATE_RUNNING,
+							   delivery->subscription->subscriber);
+		round = ee_flow_retry(delivery, unit, INT_MAX);
 		count_round(&round);
 		if (round.outcome == EE_ROUND_STALE)
 		{
@@ -571,7 +681,12 @@ run_one(EeDelivery *delivery)
 		}
 		worked |= round.outcome == EE_ROUND_DONE ||
 			round.outcome == EE_ROUND_FAILED;
+		locked |= round.outcome == EE_ROUND_LOCKED;
 	}
+	/* whoever is stuck has it in hand */
+	if (locked && is_helper)
+		delivery->held_until = GetCurrentTimestamp() +
+			HELP_INTERVAL_MS * INT64CONST(1000);
 	return worked;
 }
 
@@ -601,8 +716,12 @@ is_behind(void)
 
 	for (int class = 0; class < EE_N_PRIORITIES; class++)
 		foreach(lc, lanes[class])
-			if (((EeDelivery *) lfirst(lc))->behind)
+		{
+			EeDelivery *delivery = lfirst(lc);
+
+			if (delivery->behind && is_ours(delivery))
 				return true;
+		}
 	return false;
 }
 
@@ -635,6 +754,8 @@ earliest_ready(void)
 			TimestampTz wanted = delivery->behind ? DT_NOBEGIN :
 				delivery->next_due;
 
+			if (!is_ours(delivery))
+				continue;
 			earliest = Min(earliest, Max(wanted, delivery->held_until));
 		}
 	return earliest;
@@ -649,6 +770,8 @@ next_wait(TimestampTz idle_since)
 		ee_config_worker_idle_timeout * INT64CONST(1000);
 	long		wait = ee_config_delivery_poll_interval;
 
+	if (is_helper)
+		wait = Min(wait, HELP_INTERVAL_MS);
 	if (ready != DT_NOEND)
 		wait = Min(wait, TimestampDifferenceMilliseconds(now, ready));
 	/* once that is over something else keeps us */

@@ -33,6 +33,7 @@
 #include "registry/registry_cache.h"
 #include "routing/subscription.h"
 #include "store/milestone.h"
+#include "worker/helper.h"
 #include "worker/log_watch.h"
 #include "worker/router.h"
 #include "worker/worker_main.h"
@@ -54,6 +55,7 @@ typedef struct Role
 	Oid			roleid;
 	int			member;
 	EePatternSet interest;
+	int			lanes;			/* that it delivers */
 	TimestampTz started_at;		/* of its latest executor, 0: never */
 	bool		asleep;			/* has no executor, as watch() has seen */
 	bool		wanted;			/* start one as soon as may be */
@@ -67,6 +69,9 @@ static List *roles = NIL;
 static uint64 subscriptions_generation = 0;
 static uint64 registry_generation = 0;
 static bool warned_slots = false;
+
+/* those that stand in for executors that are stuck, once they were started */
+static List *helpers = NIL;
 
 static TimestampTz maintained_at = 0;
 static bool had_patterns = false;
@@ -87,6 +92,8 @@ static void note_news(void);
 static void poll_log(void);
 static void poll_due(void);
 static bool start_wanted(void);
+static TimestampTz start_helpers(void);
+static void start_executor(Role *role, TimestampTz now);
 static bool may_start(Role *role, TimestampTz now);
 
 void
@@ -117,6 +124,7 @@ ee_router_main(Datum arg)
 	{
 		TimestampTz now = GetCurrentTimestamp();
 		long		wait = ee_config_delivery_poll_interval;
+		TimestampTz next_stuck;
 
 		/* a restore goes on with nobody touching what it brings */
 		if (!ee_config_delivery_enabled)
@@ -162,6 +170,9 @@ ee_router_main(Datum arg)
 			wait = Min(wait, TimestampDifferenceMilliseconds(now, next_due) + 1);
 		if (start_wanted())
 			wait = Min(wait, WANTED_INTERVAL_MS);
+		next_stuck = start_helpers();
+		if (next_stuck != DT_NOEND)
+			wait = Min(wait, TimestampDifferenceMilliseconds(now, next_stuck) + 1);
 
 		if (TimestampDifferenceExceeds(milestone_at, now,
 									   MILESTONE_INTERVAL_MS) &&
@@ -365,6 +376,7 @@ add_to_role(const EeSubscription *subscription, int members, List *patterns)
 			role->member = member;
 			roles = lappend(roles, role);
 		}
+		role->lanes += (subscription->concurrency - i + members - 1) / members;
 		if (subscription->kind == EE_SUBSCRIPTION_WORKFLOW)
 			ee_shared_subscription_add(&role->interest, subscription->number);
 		foreach(lc, patterns)
@@ -514,10 +526,6 @@ start_wanted(void)
 	foreach(lc, roles)
 	{
 		Role	   *role = lfirst(lc);
-		EeWorkerStart start;
-		char		name[BGW_MAXLEN];
-		EeWorkerSlot *worker;
-		bool		running;
 
 		if (!role->wanted)
 			continue;
@@ -532,44 +540,97 @@ start_wanted(void)
 		if (ee_shared_executor_exists(MyDatabaseId, role->roleid,
 									  role->member))
 			continue;
-		if (!may_start(role, now))
-			continue;
-		worker = ee_shared_reserve_executor(MyDatabaseId, role->roleid,
-											role->member, &running);
-		if (worker == NULL)
-		{
-			if (!running && !warned_slots)
-			{
-				ereport(WARNING,
-						(errmsg("all %d slots of event_engine are taken",
-								ee_shared_n_workers()),
-						 errhint("Increase event_engine.worker_slots.")));
-				warned_slots = true;
-			}
-			continue;
-		}
-		start.index = ee_shared_executor_index(worker);
-		start.generation = worker->generation;
-		start.dbid = MyDatabaseId;
-		start.roleid = role->roleid;
-		start.member = role->member;
-		role->started_at = now;
-		role->failures = pg_atomic_read_u32(&slot->failures);
-		snprintf(name, sizeof(name), "event_engine executor for role %u",
-				 role->roleid);
-		if (ee_worker_start("ee_executor_main", "event_engine executor",
-							name,
-							&start))
-			warned_slots = false;
-		else
-		{
-			ee_shared_unreserve_executor(worker, start.generation);
-			if (!warned_slots)
-				ereport(WARNING,
-						(errmsg("no background worker slot is free for event_engine"),
-						 errhint("Increase max_worker_processes.")));
-			warned_slots = true;
-		}
+		if (may_start(role, now))
+			start_executor(role, now);
 	}
 	return waiting;
+}
+
+/*
+ * Others of its role are not to wait for one whose handler is stuck.  When may
+ * the next of them be?
+ */
+static TimestampTz
+start_helpers(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		any;
+	TimestampTz next = ee_helper_next(&any);
+	ListCell   *lc;
+
+	if (!any)
+		return next;
+	foreach(lc, roles)
+	{
+		const Role *role = lfirst(lc);
+		int			member = role->lanes < 2 ? -1 :
+			ee_helper_wanted(role->roleid, role->member);
+		Role	   *helper;
+
+		if (member < 0 ||
+			ee_shared_executor_exists(MyDatabaseId, role->roleid, member))
+			continue;
+		helper = find_role(helpers, role->roleid, member);
+		if (helper == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+			helper = palloc0(sizeof(Role));
+			helper->roleid = role->roleid;
+			helper->member = member;
+			helper->delay_ms = RESTART_INTERVAL_MS;
+			helper->failures = pg_atomic_read_u32(&slot->failures);
+			helpers = lappend(helpers, helper);
+			MemoryContextSwitchTo(old);
+		}
+		if (may_start(helper, now))
+			start_executor(helper, now);
+	}
+	/* a helper may be stuck itself soon, or not have come up */
+	return Min(next, now + WANTED_INTERVAL_MS * INT64CONST(1000));
+}
+
+static void
+start_executor(Role *role, TimestampTz now)
+{
+	EeWorkerStart start;
+	char		name[BGW_MAXLEN];
+	EeWorkerSlot *worker;
+	bool		running;
+
+	worker = ee_shared_reserve_executor(MyDatabaseId, role->roleid,
+										role->member, &running);
+	if (worker == NULL)
+	{
+		if (!running && !warned_slots)
+		{
+			ereport(WARNING,
+					(errmsg("all %d slots of event_engine are taken",
+							ee_shared_n_workers()),
+					 errhint("Increase event_engine.worker_slots.")));
+			warned_slots = true;
+		}
+		return;
+	}
+	start.index = ee_shared_executor_index(worker);
+	start.generation = worker->generation;
+	start.dbid = MyDatabaseId;
+	start.roleid = role->roleid;
+	start.member = role->member;
+	role->started_at = now;
+	role->failures = pg_atomic_read_u32(&slot->failures);
+	snprintf(name, sizeof(name), "event_engine executor for role %u",
+			 role->roleid);
+	if (ee_worker_start("ee_executor_main", "event_engine executor", name,
+						&start))
+		warned_slots = false;
+	else
+	{
+		ee_shared_unreserve_executor(worker, start.generation);
+		if (!warned_slots)
+			ereport(WARNING,
+					(errmsg("no background worker slot is free for event_engine"),
+					 errhint("Increase max_worker_processes.")));
+		warned_slots = true;
+	}
 }

@@ -11,6 +11,7 @@ my $node = new_server('main', conf => <<'CONF');
 event_engine.delivery_batch_time = 20ms
 event_engine.worker_idle_timeout = 600s
 event_engine.worker_executors_per_role = 3
+event_engine.worker_helpers_per_role = 0
 max_worker_processes = 20
 CONF
 new_database($node, 'shop');
