@@ -128,66 +128,6 @@ COMMENT ON FUNCTION event_engine.expand_pattern(text) IS
 	'The registered patterns that a wildcard stands for.';
 
 /*
- * trace_events: what belongs together, as a tree: who caused what.
- *
- *	correlation_id	as in metadata.correlationId
- *	max_events		the first so many
- *
- *	depth			0 for what nobody in the trace caused
- *	tree			the pattern, indented
- *	caused_by		id of the event named by metadata.causationId, by its id or
- *					event_id, if it is in the trace
- *	elapsed			since the first one
- *
- * An event that claims to be its own cause, over however many steps, stands
- * at depth 0.
- */
-CREATE FUNCTION event_engine.trace_events(correlation_id text,
-		max_events integer DEFAULT 1000)
-	RETURNS TABLE (depth integer, tree text, id uuid, event_id text,
-		pattern text, caused_by uuid, "timestamp" timestamptz,
-		elapsed interval, source jsonb, payload jsonb, created_by text,
-		seq bigint)
-	LANGUAGE sql STABLE ROWS 100
-	SET search_path = pg_catalog, pg_temp AS $$
-WITH RECURSIVE found AS MATERIALIZED (
-	SELECT e.* FROM event_engine.events AS e
-	WHERE e.metadata ->> 'correlationId' = correlation_id
-	ORDER BY e.seq LIMIT max_events
-), names AS (
-	SELECT f.id::text AS name, f.id FROM found AS f
-	UNION ALL
-	SELECT f.event_id::text, f.id FROM found AS f WHERE f.event_id IS NOT NULL
-), edges AS MATERIALIZED (
-	SELECT DISTINCT ON (f.id) f.id, f.seq, n.id AS cause
-	FROM found AS f
-	LEFT JOIN names AS n ON n.name = f.metadata ->> 'causationId'
-	ORDER BY f.id, n.id
-), walk AS (
-	SELECT e.id, 0 AS depth, ARRAY[e.seq] AS path
-	FROM edges AS e WHERE e.cause IS NULL
-	UNION ALL
-	SELECT e.id, w.depth + 1, w.path || e.seq
-	FROM walk AS w JOIN edges AS e ON e.cause = w.id
-), placed AS (
-	SELECT w.id, w.depth, w.path FROM walk AS w
-	UNION ALL
-	SELECT e.id, 0, ARRAY[e.seq] FROM edges AS e
-	WHERE NOT EXISTS (SELECT FROM walk AS w WHERE w.id = e.id)
-)
-SELECT p.depth, repeat('  ', p.depth) || f.pattern, f.id, f.event_id::text,
-	f.pattern::text, e.cause, f."timestamp",
-	f.created_at - (SELECT min(o.created_at) FROM found AS o),
-	f.source, f.payload, f.created_by, f.seq
-FROM placed AS p
-JOIN found AS f ON f.id = p.id
-JOIN edges AS e ON e.id = p.id
-ORDER BY p.path
-$$;
-COMMENT ON FUNCTION event_engine.trace_events(text, integer) IS
-	'The events of a correlation as a tree of causes.';
-
-/*
  * event_counts: how many events of each pattern arrived in a time; reads
  * them all, so it takes as long as there are events.
  */

@@ -46,7 +46,8 @@ CREATE VIEW event_engine.duties AS
 			discard_dead_letters,replay_events,process_event}'),
 		-- one event at a time, and for tests
 		('subscriber', '{register_query_responder,remove_query_responder}'),
-		('reader', '{list_replies}'),
+		('reader', '{list_replies,event_subscriptions,trace_deliveries,
+			trace_nodes}'),
 		('subscriber', '{process_event,run_pending,make_due,
 			lock_deliveries,wait_for_delivery,undelivered_event,
 			replay_events,cancel_replay}'),
