@@ -143,8 +143,7 @@ CREATE INDEX workflow_instances_parent_id_idx
  *	snapshot, seq, base_seq		position in the log when it was registered: it
  *					matches events that this does not see
  *	since			and those of the past that arrived from then on
- *	arriving		whoever reads the log may have passed, before this row could
- *					be seen, events that it matches
+ *	variables		{"workflow": {...}} where the condition speaks of $workflow
  *	xid				the top-level transaction that registered it
  */
 CREATE TABLE event_engine.workflow_waits (
@@ -161,7 +160,7 @@ CREATE TABLE event_engine.workflow_waits (
 	seq bigint,
 	base_seq bigint,
 	since timestamptz,
-	arriving boolean NOT NULL DEFAULT true,
+	variables jsonb,
 	xid xid8 NOT NULL,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CHECK ((pattern IS NULL) = (key IS NULL)),
@@ -177,8 +176,10 @@ CREATE INDEX workflow_waits_key_idx
 CREATE INDEX workflow_waits_timeout_at_idx
 	ON event_engine.workflow_waits (number, timeout_at)
 	WHERE timeout_at IS NOT NULL;
-CREATE INDEX workflow_waits_arriving_idx
-	ON event_engine.workflow_waits (number, xid) WHERE arriving;
+/* those that a reader of the log has not seen before */
+CREATE INDEX workflow_waits_xid_idx
+	ON event_engine.workflow_waits (number, base_seq, xid)
+	WHERE pattern IS NOT NULL;
 
 /*
  * workflow_wait_keys: by which paths the keys of waits were made, so that
@@ -210,8 +211,9 @@ ALTER TABLE event_engine.workflow_wait_keys
  * workflow_steps: what instances have done, one row for each attempt.
  *
  *	step_number, step	the how-manieth, and its name
- *	resumed_by			start | event | timeout | sleep | child | signal |
- *						compensation | cancel
+ *	resumed_by			start | event | timeout | sleep | step (the one before) |
+ *						child | signal | compensation | call (of a function)
+ *	attempt				of this step, from 1
  *	wait_name			of the wait that ended
  *	event_id, event_seq	of the event that resumed it
  *	result				wait | sleep | completed | failed | cancelled |
@@ -231,11 +233,12 @@ CREATE TABLE event_engine.workflow_steps (
 	error_message text,
 	details jsonb,
 	started_at timestamptz NOT NULL,
-	finished_at timestamptz NOT NULL,
-	PRIMARY KEY (instance_id, step_number, attempt)
+	finished_at timestamptz NOT NULL
 );
 COMMENT ON TABLE event_engine.workflow_steps IS
 	'The steps that workflows have taken: why, when, and what came of it.';
+CREATE INDEX workflow_steps_instance_id_idx
+	ON event_engine.workflow_steps (instance_id, step_number, attempt);
 
 /*
  * workflow_instance: an instance as its handler sees it.
@@ -259,7 +262,8 @@ COMMENT ON TYPE event_engine.workflow_instance IS
 /*
  * workflow_resumption: why a step is taken.
  *
- *	kind		start | event | timeout | sleep | child | signal | compensation
+ *	kind		start | event | timeout | sleep | step | child | signal |
+ *				compensation
  *	wait		name of the wait that ended
  *	event		that ended it
  *	events		envelopes by the name of the wait, where several were needed

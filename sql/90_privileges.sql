@@ -32,5 +32,18 @@ GRANT EXECUTE ON FUNCTION
 	event_engine.event_time(uuid)
 TO PUBLIC;
 
+/* What the handlers of workflows answer. */
+GRANT EXECUTE ON FUNCTION
+	event_engine.wait_for(text, text, interval, text, timestamptz, text, jsonb, jsonb, timestamptz),
+	event_engine.wait_for_n(integer, jsonb[], text, jsonb),
+	event_engine.wait_for_any(jsonb[], text, jsonb),
+	event_engine.wait_for_all(jsonb[], text, jsonb),
+	event_engine.sleep_until(timestamptz, text, jsonb, text),
+	event_engine.sleep_for(interval, text, jsonb, text),
+	event_engine.continue_with(text, jsonb),
+	event_engine.complete(jsonb, jsonb),
+	event_engine.fail(text, jsonb, jsonb)
+TO PUBLIC;
+
 /* The condition of a trigger, asked in the name of whoever inserts. */
 GRANT EXECUTE ON FUNCTION event_engine.delivers_immediately() TO PUBLIC;

@@ -42,6 +42,7 @@ static bool running = false;
 static Oid	lookup(const char *signature, EeHandlerName *known);
 static Oid	resolve(const char *signature);
 static void names_changed(Datum arg, int cacheid, uint32 hash);
+static void check_rights(Oid oid, const char *signature);
 static Datum invoke(EeHandler *handler, Datum argument, bool *isnull);
 static void timeout_handler(void);
 static TimeoutId timeout_id(void);
@@ -81,13 +82,34 @@ ee_handler_prepare(EeHandler *handler, const char *signature,
 				(errcode(EE_ERRCODE_INVALID_HANDLER),
 				 errmsg("function %s cannot be a handler", signature),
 				 errhint("A handler is a function with one argument of type event_engine.event, event_engine.event[] or jsonb.")));
+	check_rights(oid, signature);
+	fmgr_info(oid, &handler->function);
+}
+
+static void
+check_rights(Oid oid, const char *signature)
+{
 	if (ee_proc_aclcheck(oid, GetUserId()) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" may not execute handler %s",
 						GetUserNameFromId(GetUserId(), false), signature),
 				 errhint("Grant EXECUTE on it.")));
-	fmgr_info(oid, &handler->function);
+}
+
+Oid
+ee_handler_find(const char *signature, EeHandlerName *known)
+{
+	Oid			oid = lookup(signature, known);
+
+	if (!SearchSysCacheExists1(PROCOID, ObjectIdGetDatum(oid)))
+	{
+		/* dropped since, which nobody has told us yet */
+		known->generation = 0;
+		oid = lookup(signature, known);
+	}
+	check_rights(oid, signature);
+	return oid;
 }
 
 /*
@@ -222,21 +244,36 @@ ee_handler_call_batch(EeHandler *handler, Datum *events, int n)
 static Datum
 invoke(EeHandler *handler, Datum argument, bool *isnull)
 {
-	LOCAL_FCINFO(fcinfo, 1);
-	bool		outer = running;
 	Datum		result;
 
-	InitFunctionCallInfoData(*fcinfo, &handler->function, 1,
+	*isnull = !ee_handler_invoke(&handler->function, &argument, 1,
+								 ee_causation_event, &result);
+	return result;
+}
+
+bool
+ee_handler_invoke(FmgrInfo *function, Datum *arguments, int nargs,
+				  Datum causing, Datum *result)
+{
+	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
+	Datum		outer_causing = ee_causation_event;
+	bool		outer = running;
+
+	InitFunctionCallInfoData(*fcinfo, function, nargs,
 							 DEFAULT_COLLATION_OID, NULL, NULL);
-	fcinfo->args[0].value = argument;
-	fcinfo->args[0].isnull = false;
+	for (int i = 0; i < nargs; i++)
+	{
+		fcinfo->args[i].value = arguments[i];
+		fcinfo->args[i].isnull = false;
+	}
+	ee_causation_set(causing);
 	running = true;
-	result = FunctionCallInvoke(fcinfo);
-	*isnull = fcinfo->isnull;
+	*result = FunctionCallInvoke(fcinfo);
 	running = outer;
+	ee_causation_set(outer_causing);
 	/* the next call sees what this one has done */
 	CommandCounterIncrement();
-	return result;
+	return !fcinfo->isnull;
 }
 
 bool

@@ -45,6 +45,20 @@ typedef struct EeHandlerName
 extern void ee_handler_prepare(EeHandler *handler, const char *signature,
 							   EeHandlerName *known);
 
+/*
+ * What a signature means now; raises INVALID_HANDLER when it is nothing, and
+ * an error when the current role may not call it.  known->generation moves
+ * whenever what is known of the function may not hold any more.
+ */
+extern Oid	ee_handler_find(const char *signature, EeHandlerName *known);
+
+/*
+ * Call a function that was looked up so, because of an event (0: none).
+ * False when the result is null.
+ */
+extern bool ee_handler_invoke(FmgrInfo *function, Datum *arguments,
+							  int nargs, Datum causing, Datum *result);
+
 /* The event in a slot of the log as composite datum, palloc'd. */
 extern Datum ee_handler_event_datum(TupleTableSlot *slot);
 

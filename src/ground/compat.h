@@ -99,6 +99,27 @@ extern PGDLLEXPORT void _PG_init(void);
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* an update tells which indexes need the new version from 16 on */
+#if PG_VERSION_NUM >= 160000
+#define ee_update_tuple(rel, tid, slot, target, estate) \
+	do { \
+		TU_UpdateIndexes which_; \
+		simple_table_tuple_update(rel, tid, slot, InvalidSnapshot, &which_); \
+		if (which_ != TU_None) \
+			ExecInsertIndexTuples(target, slot, estate, true, false, NULL, \
+								  NIL, which_ == TU_Summarizing); \
+	} while (0)
+#else
+#define ee_update_tuple(rel, tid, slot, target, estate) \
+	do { \
+		bool		all_; \
+		simple_table_tuple_update(rel, tid, slot, InvalidSnapshot, &all_); \
+		if (all_) \
+			ExecInsertIndexTuples(target, slot, estate, true, false, NULL, \
+								  NIL); \
+	} while (0)
+#endif
+
 /* index_beginscan counts instrumentation from 18 on */
 #if PG_VERSION_NUM >= 180000
 #define ee_index_beginscan(heap, index, snapshot, nkeys, norderbys) \

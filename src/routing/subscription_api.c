@@ -50,7 +50,8 @@ ee_sql_subscription_call(PG_FUNCTION_ARGS)
 	Datum		result;
 	int			i;
 
-	if (XactReadOnly)
+	if (XactReadOnly &&
+		func_volatile(fcinfo->flinfo->fn_oid) == PROVOLATILE_VOLATILE)
 		PreventCommandIfReadOnly(psprintf("%s()",
 										  get_func_name(fcinfo->flinfo->fn_oid)));
 	if (definer == NULL)

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "storage/itemptr.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
@@ -85,7 +86,32 @@ extern void ee_instance_set_null(EeInstance *instance, EeInstanceAttr attr);
 extern void ee_instance_set_status(EeInstance *instance,
 								   EeInstanceStatus status);
 
-/* Write the row, which this transaction has locked. */
+extern const char *ee_instance_status_name(EeInstanceStatus status);
+
+/* Is there nothing more that it will do? */
+static inline bool
+ee_instance_over(const EeInstance *instance)
+{
+	return instance->status >= EE_INSTANCE_COMPLETED;
+}
+
+/* A column, copied or detoasted; NULL where it is. */
+extern char *ee_instance_text(const EeInstance *instance,
+							  EeInstanceAttr attr);
+extern Jsonb *ee_instance_jsonb(const EeInstance *instance,
+								EeInstanceAttr attr);
+
+/*
+ * What becomes of it: it waits until so many of its waits have matched, a
+ * step is due, nothing is due, or it is over.  Sets columns.
+ */
+extern void ee_instance_wait(EeInstance *instance, int needed);
+extern void ee_instance_due(EeInstance *instance, TimestampTz at);
+extern void ee_instance_forget_step(EeInstance *instance);
+extern void ee_instance_end(EeInstance *instance, EeInstanceStatus status);
+
+/* Write the row, which this transaction has locked; or a new one. */
 extern void ee_instance_store(EeInstance *instance);
+extern void ee_instance_insert(EeInstance *instance);
 
 #endif							/* EE_INSTANCE_H */

@@ -17,25 +17,7 @@
 
 #include "delivery/batch.h"
 #include "delivery/unit.h"
-
-/* Why a step is taken; the names are those of workflow_steps.resumed_by. */
-typedef enum EeResumptionKind
-{
-	EE_RESUMED_BY_START,
-	EE_RESUMED_BY_EVENT,
-	EE_RESUMED_BY_TIMEOUT,
-	EE_RESUMED_BY_SLEEP,
-	EE_RESUMED_BY_CHILD,
-	EE_RESUMED_BY_SIGNAL,
-	EE_RESUMED_BY_COMPENSATION
-} EeResumptionKind;
-
-typedef struct EeResumption
-{
-	EeResumptionKind kind;
-	pg_uuid_t	wait;			/* that is over, of kinds event, timeout, sleep */
-	Datum		event;			/* composite, of kind event; else 0 */
-} EeResumption;
+#include "workflow/resumption.h"
 
 typedef enum EeStepOutcome
 {
@@ -69,7 +51,7 @@ extern EeStepOutcome ee_step_deadline(EeDelivery *delivery,
 /*
  * The step failed, and its effects are rolled back.  The wait is consumed all
  * the same, and the step will be tried again, or the workflow has failed.
- * resumption is NULL after ee_step_due().
+ * resumption is NULL after ee_step_due().  started_at: when it began.
  */
 extern EeStepOutcome ee_step_failed(EeDelivery *delivery,
 									const pg_uuid_t *instance,
@@ -90,5 +72,8 @@ extern EeStepOutcome ee_step_hold(EeDelivery *delivery,
  * step that is due.  False when no more may be made: it is failed by now.
  */
 extern bool ee_step_attempt(EeDelivery *delivery, const pg_uuid_t *instance);
+
+/* Is a step of this instance being taken, and its handler called, by us? */
+extern bool ee_step_is_current(const pg_uuid_t *instance);
 
 #endif							/* EE_STEP_H */

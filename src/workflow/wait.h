@@ -12,6 +12,7 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
+#include "ground/path_predicate.h"
 #include "workflow/instance.h"
 
 /* The columns of event_engine.workflow_waits. */
@@ -30,7 +31,7 @@ typedef enum EeWaitAttr
 	EE_WAIT_SEQ,
 	EE_WAIT_BASE_SEQ,
 	EE_WAIT_SINCE,
-	EE_WAIT_ARRIVING,
+	EE_WAIT_VARIABLES,
 	EE_WAIT_XID,
 	EE_WAIT_CREATED_AT
 } EeWaitAttr;
@@ -49,6 +50,9 @@ typedef struct EeWaitSpec
 	TimestampTz since;
 } EeWaitSpec;
 
+/* How conditions of waits are compiled: ee_path_predicate_compile(). */
+extern const EePathWords ee_wait_words;
+
 /* A wait of an instance, as far as resuming it needs. */
 typedef struct EeWaitRow
 {
@@ -58,15 +62,15 @@ typedef struct EeWaitRow
 	ItemPointerData tid;
 } EeWaitRow;
 
+/* What it is called: its name, else its pattern, else "sleep". */
+extern const char *ee_wait_name(const EeWaitSpec *spec);
+
 /*
  * Register a wait of an instance that is locked, with the position in the log
- * of now.  own_step: by the step that the one lane of its dispatcher is
- * taking, which has not read beyond what this position covers; see
- * workflow_waits.arriving.  Raises what is wrong with it.
+ * of now.  Raises what is wrong with it.
  */
 extern void ee_wait_register(const EeInstance *instance,
-							 const EeWaitSpec *spec, bool own_step,
-							 pg_uuid_t *id);
+							 const EeWaitSpec *spec, pg_uuid_t *id);
 
 /*
  * The waits of an instance that is locked, as of now: a list of EeWaitRow in
