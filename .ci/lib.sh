@@ -15,6 +15,8 @@ export LC_ALL=C.UTF-8 PSQLRC=/dev/null
 say() { printf '%s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+extension_version() { sed -n "s/^default_version *= *'\(.*\)'/\1/p" event_engine.control; }
+
 # A heading; what follows is indented by its printer.
 head1() { printf '\n== %s\n' "$*"; }
 
