@@ -138,6 +138,10 @@ CREATE INDEX events_default_timestamp_idx ON event_engine.events_default
  *	lower, upper		bounds of created_at; null for the default partition
  *	sealed_at			since when no row can be added any more
  *	min_seq, max_seq	of a sealed partition; null when it holds no event
+ *	expires_at			of a sealed one: when retention has to look at it next;
+ *						null: not reckoned
+ *	expiry_rules		which rules of retention that was reckoned by
+ *	emptied_at			since when retention has left nothing in it
  */
 CREATE TABLE event_engine.event_partitions (
 	relid regclass NOT NULL PRIMARY KEY,
@@ -146,7 +150,10 @@ CREATE TABLE event_engine.event_partitions (
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	sealed_at timestamptz,
 	min_seq bigint,
-	max_seq bigint
+	max_seq bigint,
+	expires_at timestamptz,
+	expiry_rules bigint,
+	emptied_at timestamptz
 );
 COMMENT ON TABLE event_engine.event_partitions IS
 	'Bounds and state of the partitions of events.';

@@ -245,6 +245,8 @@ CREATE INDEX event_dead_letters_subscriber_idx
 	ON event_engine.event_dead_letters (subscriber, created_at);
 CREATE INDEX event_dead_letters_seq_idx
 	ON event_engine.event_dead_letters (subscriber, seq);
+CREATE INDEX event_dead_letters_settled_idx
+	ON event_engine.event_dead_letters (status_changed_at) WHERE status <> 'dead';
 
 /*
  * delivery_keys: what subscriptions with the option idempotency_key have
@@ -285,3 +287,5 @@ COMMENT ON TABLE event_engine.event_processing_log IS
 	'Finished deliveries of subscriptions that ask for a log.';
 CREATE INDEX event_processing_log_id_idx
 	ON event_engine.event_processing_log (id);
+CREATE INDEX event_processing_log_finished_at_idx
+	ON event_engine.event_processing_log USING brin (finished_at);

@@ -36,13 +36,15 @@ CREATE VIEW event_engine.duties AS
 			subscription_match,validate_event,get_event_definition,
 			list_event_definitions,worker_slots,subscription_counters,
 			queue_pressure,pattern_counters,epoch_lanes,
+			retention_of,partition_needed_by,
 			passed_event,delivery_state,subscription_backlog,event_deliveries,duties_of,health,
 			metrics,doctor}'),
-		('operator', '{register_event_definition,update_event_definition,
+		('operator', '{retention_of,partition_needed_by,register_event_definition,update_event_definition,
 			register_schema,schema_compatibility,
 			add_event_rule,remove_event_rule,
 			list_event_rules,get_event_definition,list_event_definitions,
-			validate_event,run_maintenance,redrive_dead_letters,
+			validate_event,run_maintenance,set_retention,reset_retention,
+			expire_partition,redrive_dead_letters,
 			discard_dead_letters,replay_events,process_event}'),
 		('publisher', '{start_workflow}'),
 		('subscriber', '{start_workflow,register_workflow,update_workflow,
@@ -80,9 +82,11 @@ CREATE VIEW event_engine.duties AS
 			event_processing_log,deliveries,held_up_keys,event_schedules,event_replays,stat_replays,subscription_list,captured_tables,
 			duties,stat_subscriptions,stat_definitions,stat_sources,stat_backlog,
 			subscriptions,event_leases,event_responders,stat_workers,
-			stat_partitions,workflow_definitions,workflow_instances,
+			stat_partitions,stat_retention,event_retention,event_maintenance,
+			event_partitions,workflow_definitions,workflow_instances,
 			workflow_steps,workflow_waits}'),
-		('operator', 'SELECT', '{event_dead_letters,duties}')
+		('operator', 'SELECT', '{event_dead_letters,duties,stat_retention,
+			event_retention,event_maintenance}')
 		) AS d (duty, privilege, names)
 	JOIN pg_catalog.pg_class AS c ON c.relname = ANY (d.names)
 		AND c.relnamespace = 'event_engine'::regnamespace;

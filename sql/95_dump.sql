@@ -4,7 +4,7 @@
  *
  * Left out are event_log_state, which says what cluster this is, and
  * executor_starts, which counts processes of a server that is not the one
- * restored to.
+ * restored to, and event_maintenance, which tells what that server has done.
  * ------------------------------------------------------------------------ */
 
 SELECT pg_extension_config_dump('event_engine.deliveries', '');
@@ -22,6 +22,7 @@ SELECT pg_extension_config_dump('event_engine.event_schemas', '');
 SELECT pg_extension_config_dump('event_engine.event_replay_cursors', '');
 SELECT pg_extension_config_dump('event_engine.event_replays', '');
 SELECT pg_extension_config_dump('event_engine.event_responders', '');
+SELECT pg_extension_config_dump('event_engine.event_retention', '');
 SELECT pg_extension_config_dump('event_engine.event_rules', '');
 SELECT pg_extension_config_dump('event_engine.event_schedules', '');
 SELECT pg_extension_config_dump('event_engine.event_seq', '');

@@ -205,7 +205,8 @@ ee_batch_committed(EeDelivery *delivery, const EeCursor *next)
 
 	delivery->cursor = ee_cursor_copy(next);
 	MemoryContextSwitchTo(old);
-	ee_flow_note_position(delivery);
+	if (!delivery->looking)
+		ee_flow_note_position(delivery);
 	if (delivery->cursor_context != NULL)
 		MemoryContextDelete(delivery->cursor_context);
 	delivery->cursor_context = context;

@@ -70,6 +70,7 @@ typedef struct EeDelivery
 	int			step_timeout_ms;	/* of the step of a workflow that is being
 									 * taken; 0: none is */
 	int			slice_ms;		/* a batch may take, as others wait; 0: as set */
+	bool		looking;		/* read only: nobody is told how far it has come */
 } EeDelivery;
 
 typedef struct EeBatch

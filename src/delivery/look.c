@@ -62,6 +62,7 @@ ee_sql_subscription_backlog(PG_FUNCTION_ARGS)
 		EeDelivery *base = ee_round_delivery(subscription, index, generation,
 											 context);
 
+		base->looking = true;
 		ee_round_expand(base);
 		look_at_lane(base, max, &backlog);
 		for (int class = 0; class < EE_N_PRIORITIES; class++)
@@ -69,8 +70,10 @@ ee_sql_subscription_backlog(PG_FUNCTION_ARGS)
 			EeDelivery *beside = class == EE_PRIORITY_NORMAL ? NULL :
 				ee_round_beside(base, class, context);
 
-			if (beside != NULL)
-				look_at_lane(beside, max, &backlog);
+			if (beside == NULL)
+				continue;
+			beside->looking = true;
+			look_at_lane(beside, max, &backlog);
 		}
 	}
 	MemoryContextSwitchTo(old);

@@ -37,6 +37,11 @@ int			ee_config_delivery_batch_time = 200;
 bool		ee_config_delivery_immediate = false;
 int			ee_config_delivery_shared_subscriptions = 4096;
 int			ee_config_operations_counted_patterns = 2000;
+int			ee_config_operations_retention = 0;
+int			ee_config_operations_retention_limit = 0;
+int			ee_config_operations_dead_letter_retention = 0;
+int			ee_config_operations_log_retention = 0;
+char	   *ee_config_operations_archive_directory = NULL;
 int			ee_config_worker_slots = 32;
 int			ee_config_worker_launch_interval = 10000;
 int			ee_config_worker_executors_per_role = 4;
@@ -261,6 +266,37 @@ define_delivery(void)
 static void
 define_operations(void)
 {
+	DefineCustomIntVariable("event_engine.operations_retention",
+							"How long events are kept that no rule is for; 0: for ever.",
+							"Rules are made by event_engine.set_retention().",
+							&ee_config_operations_retention,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.operations_retention_limit",
+							"How long expired events wait for subscriptions that have yet to read them; 0: for ever.",
+							"Counted from their arrival.",
+							&ee_config_operations_retention_limit,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.operations_dead_letter_retention",
+							"How long dead letters are kept that were redriven or discarded; 0: for ever.",
+							NULL,
+							&ee_config_operations_dead_letter_retention,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.operations_log_retention",
+							"How long rows of the processing log are kept; 0: for ever.",
+							NULL,
+							&ee_config_operations_log_retention,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomStringVariable("event_engine.operations_archive_directory",
+							   "Directory of the server where expired events are written to.",
+							   "For rules of retention with archive_file.",
+							   &ee_config_operations_archive_directory,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
 	/* needed for shared memory only, and refused once the server is up */
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("event_engine.operations_counted_patterns",

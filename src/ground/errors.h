@@ -67,5 +67,6 @@
 /* VE7: operations */
 #define EE_ERRCODE_NOT_PRELOADED		MAKE_SQLSTATE('V','E','7','0','1')
 #define EE_ERRCODE_VERSION_MISMATCH		MAKE_SQLSTATE('V','E','7','0','2')
+#define EE_ERRCODE_PARTITION_HELD		MAKE_SQLSTATE('V','E','7','0','3')
 
 #endif							/* EE_ERRORS_H */

@@ -1,7 +1,7 @@
 /*
  * maintenance.c
  *	  The regular upkeep: partitions ahead of time, sealing, gathering
- *	  cursors, forgetting what has expired.
+ *	  cursors, forgetting what is of no more use, retention.
  *
  * Each step takes the locks that it can have at once and leaves the rest to
  * the next round; nothing here makes a publisher wait.
@@ -18,14 +18,12 @@
 #include "ground/identity.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
+#include "operations/analyze_log.h"
+#include "operations/forget.h"
 #include "operations/maintenance.h"
+#include "operations/retention.h"
 #include "registry/registry_cache.h"
 #include "store/partition.h"
-
-/* How long a milestone is of use. */
-#define MILESTONE_DAYS	30
-
-static void forget_expired(void);
 
 PG_FUNCTION_INFO_V1(ee_sql_run_maintenance);
 PG_FUNCTION_INFO_V1(ee_sql_wake_workers);
@@ -74,35 +72,11 @@ ee_maintenance_run(const EeUnit *unit)
 	ee_lease_gather();
 	unit->commit();
 
-	unit->begin();
-	forget_expired();
-	unit->commit();
-}
-
-static void
-forget_expired(void)
-{
-	static EePlan keys =
-		EE_PLAN("DELETE FROM event_engine.event_keys "
-				"WHERE expires_at <= pg_catalog.clock_timestamp()");
-	static EePlan delivered =
-		EE_PLAN("DELETE FROM event_engine.delivery_keys "
-				"WHERE expires_at <= pg_catalog.clock_timestamp()");
-	static EePlan milestones =
-		EE_PLAN("DELETE FROM event_engine.event_milestones "
-				"WHERE created_at < pg_catalog.clock_timestamp() - "
-				"pg_catalog.make_interval(days => $1)", "int4");
-	EePlanFrame frame;
-	EeIdentity	saved;
-	Datum		days = Int32GetDatum(MILESTONE_DAYS);
-
-	ee_identity_engine(&saved);
-	ee_plan_begin(&frame);
-	ee_plan_execute(&keys, NULL, NULL, false, 0);
-	ee_plan_execute(&delivered, NULL, NULL, false, 0);
-	ee_plan_execute(&milestones, &days, NULL, false, 0);
-	ee_plan_end(&frame);
-	ee_identity_restore(&saved);
+	ee_forget_run(unit);
+	ee_retention_run(unit);
+	ee_analyze_log_run(unit);
+	/* locks the log, so nothing comes after it */
+	ee_retention_drop(unit);
 }
 
 EeRoleDue *
