@@ -85,9 +85,12 @@ CREATE FUNCTION event_engine.wait_for_all(waits jsonb[],
 		next_step text DEFAULT NULL, state jsonb DEFAULT NULL)
 	RETURNS jsonb
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN event_engine.wait_for_n(cardinality(waits), waits, next_step, state);
+RETURN event_engine.wait_for_n(
+	(SELECT count(*)::integer FROM unnest(waits) AS w (answer),
+			jsonb_array_elements(w.answer -> 'waits') AS e (wait)
+		WHERE e.wait ->> 'pattern' IS NOT NULL), waits, next_step, state);
 COMMENT ON FUNCTION event_engine.wait_for_all(jsonb[], text, jsonb) IS
-	'Answer of a step: wait for all of several.';
+	'Answer of a step: wait for all of several events; a time that is among them ends it.';
 
 CREATE FUNCTION event_engine.continue_with(next_step text,
 		state jsonb DEFAULT NULL)

@@ -94,6 +94,7 @@ read_waits(EeAnswer *answer, JsonbContainer *object)
 	JsonbValue *list = member(object, "waits");
 	JsonbValue *needed = member(object, "needed");
 	int			n;
+	int			events = 0;
 
 	if (list == NULL || list->type != jbvBinary ||
 		!JsonContainerIsArray(list->val.binary.data))
@@ -112,6 +113,8 @@ read_waits(EeAnswer *answer, JsonbContainer *object)
 			invalid("A wait must be a JSON object.");
 		answer->waits = lappend(answer->waits,
 								read_wait(wait->val.binary.data));
+		if (((EeWaitSpec *) llast(answer->waits))->pattern != NULL)
+			events++;
 	}
 
 	answer->needed = 1;
@@ -122,9 +125,9 @@ read_waits(EeAnswer *answer, JsonbContainer *object)
 		if (!overflow)
 			answer->needed = numeric_int4_opt_error(needed->val.numeric,
 													&overflow);
-		if (overflow || answer->needed < 1 || answer->needed > n)
-			invalid(psprintf("\"needed\" must be a number from 1 to %d, as there are %d waits.",
-							 n, n));
+		if (overflow || answer->needed < 1 || answer->needed > Max(events, 1))
+			invalid(psprintf("\"needed\" must be a number from 1 to %d, as it waits for %d events.",
+							 Max(events, 1), events));
 	}
 	if (answer->needed > 1)
 		check_names(answer);

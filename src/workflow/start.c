@@ -182,13 +182,13 @@ insert_once(EeInstance *instance, pg_uuid_t *id)
 		EE_PLAN("INSERT INTO event_engine.workflow_instances (id, number, "
 				"definition_id, workflow, version, status, correlation_key, "
 				"idempotency_key, input, state, step, next_attempt_at, "
-				"parent_id, deadline_at, metadata) VALUES ($1, $2, $3, $4, $5, "
-				"$6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+				"parent_id, deadline_at, metadata, created_at) VALUES ($1, $2, "
+				"$3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) "
 				"ON CONFLICT (workflow, idempotency_key) "
 				"WHERE idempotency_key IS NOT NULL DO NOTHING",
 				"uuid", "int4", "uuid", "text", "text", "text", "text", "text",
 				"jsonb", "jsonb", "text", "timestamptz", "uuid", "timestamptz",
-				"jsonb");
+				"jsonb", "timestamptz");
 	static EePlan find =
 		EE_PLAN("SELECT id FROM event_engine.workflow_instances "
 				"WHERE workflow = $1 AND idempotency_key = $2",
@@ -199,7 +199,8 @@ insert_once(EeInstance *instance, pg_uuid_t *id)
 		EE_INSTANCE_CORRELATION_KEY, EE_INSTANCE_IDEMPOTENCY_KEY,
 		EE_INSTANCE_INPUT, EE_INSTANCE_STATE, EE_INSTANCE_STEP,
 		EE_INSTANCE_NEXT_ATTEMPT_AT, EE_INSTANCE_PARENT_ID,
-		EE_INSTANCE_DEADLINE_AT, EE_INSTANCE_METADATA
+		EE_INSTANCE_DEADLINE_AT, EE_INSTANCE_METADATA,
+		EE_INSTANCE_CREATED_AT
 	};
 	EePlanFrame frame;
 	EeIdentity	saved;
