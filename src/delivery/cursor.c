@@ -181,6 +181,7 @@ read_cursor(HeapTuple tuple, TupleDesc desc)
 	cursor->delivered = DatumGetInt64(values[8]);
 	cursor->failed = DatumGetInt64(values[9]);
 	cursor->dead = DatumGetInt64(values[10]);
+	cursor->stored_seq = at->seq;
 	return cursor;
 }
 
@@ -219,6 +220,7 @@ ee_cursor_store(int32 number, int32 lane, EeCursor *cursor)
 	bool		nulls[CURSOR_NATTS];
 
 	cursor->move++;
+	cursor->stored_seq = cursor->at.seq;
 	cursor_values(number, lane, cursor, values, nulls);
 	ee_insert_values(ee_extension_relid(EE_REL_SUBSCRIPTION_CURSOR_MOVES),
 					 values, nulls);

@@ -16,6 +16,7 @@ typedef struct EeCursor
 	int64		delivered;
 	int64		failed;
 	int64		dead;
+	int64		stored_seq;		/* at.seq as the table has it */
 } EeCursor;
 
 /*

@@ -21,6 +21,7 @@
 #include "delivery/cursor.h"
 #include "delivery/flow.h"
 #include "delivery/handler.h"
+#include "delivery/idle.h"
 #include "delivery/lane.h"
 #include "delivery/round.h"
 #include "delivery/session.h"
@@ -28,6 +29,9 @@
 #include "ground/identity.h"
 #include "ground/invalidate.h"
 #include "ground/plan.h"
+
+/* A lane to which nothing was delivered is stored when it has come so far. */
+#define IDLE_DISTANCE	1000
 
 static void begin_unit(void);
 static void commit_unit(void);
@@ -210,8 +214,10 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 			EeDelivery *lane = class == EE_PRIORITY_NORMAL ? bases[i] :
 				ee_round_beside(bases[i], class, context);
 
-			if (lane != NULL)
-				done += process_lane(lane, max - done, &moved);
+			if (lane == NULL)
+				continue;
+			done += process_lane(lane, max - done, &moved);
+			ee_idle_store(list_make1(lane), IDLE_DISTANCE, &session_unit);
 		}
 	}
 	for (int i = 0; i < subscription->concurrency && done < max; i++)

@@ -34,6 +34,7 @@ int			ee_config_store_backpressure = EE_BACKPRESSURE_OFF;
 bool		ee_config_delivery_enabled = true;
 int			ee_config_delivery_poll_interval = 5000;
 int			ee_config_delivery_batch_time = 200;
+int			ee_config_delivery_position_interval = 600000;
 bool		ee_config_delivery_immediate = false;
 int			ee_config_delivery_shared_subscriptions = 4096;
 int			ee_config_operations_counted_patterns = 2000;
@@ -235,6 +236,12 @@ define_delivery(void)
 							 &ee_config_delivery_enabled,
 							 true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.delivery_position_interval",
+							"How often positions in the log are stored of subscriptions to which nothing is delivered.",
+							NULL,
+							&ee_config_delivery_position_interval,
+							600000, 100, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("event_engine.delivery_poll_interval",
 							"How often workers look for events that nobody told them of.",
 							"Covers COMMIT PREPARED and sessions without the preloaded library.",

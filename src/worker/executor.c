@@ -27,8 +27,6 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
-#include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -36,6 +34,7 @@
 
 #include "delivery/crash_guard.h"
 #include "delivery/flow.h"
+#include "delivery/idle.h"
 #include "delivery/lane.h"
 #include "delivery/round.h"
 #include "ground/config.h"
@@ -47,6 +46,7 @@
 #include "worker/executor.h"
 #include "worker/helper.h"
 #include "worker/log_watch.h"
+#include "worker/role_lock.h"
 #include "worker/worker_main.h"
 
 /* Between two looks at a subscription that somebody else has locked. */
@@ -63,10 +63,6 @@ static bool is_helper;
 static uint32 helped = 0;		/* rounds that were done for us, as we know */
 static int	helping = 0;		/* the member that a round is done for */
 
-/* of the role, see claim_role() */
-static LOCKTAG role_lock;
-static bool role_locked = false;
-
 /* what this process delivers, in a context that goes with it */
 static MemoryContext set_context = NULL;
 static List *lanes[EE_N_PRIORITIES];
@@ -75,13 +71,16 @@ static uint32 turn = 0;			/* see run_all() */
 static uint64 subscriptions_generation = 0;
 static uint64 registry_generation = 0;
 
+/* see look_at_all() */
+static bool looked = false;
+static TimestampTz looked_at = 0;
+static bool resting = false;	/* outside of all work */
+
 /* see crash_guard.h */
 static bool guarded = false;
 static bool survived = false;
 
 static bool claim_role(void);
-static bool lock_role(void);
-static void unlock_role(int code, Datum arg);
 static void abort_unit(void);
 static bool guarded_work_left(void);
 static void note_survival(void);
@@ -110,6 +109,9 @@ static long next_wait(TimestampTz idle_since);
 static TimestampTz earliest_due(void);
 static TimestampTz earliest_ready(void);
 static void count_round(const EeRound *round);
+static void look_at_all(void);
+static void store_positions(void);
+static void store_at_exit(int code, Datum arg);
 static bool is_behind(void);
 
 static const EeUnit executor_unit = {
@@ -127,6 +129,7 @@ ee_executor_main(Datum arg)
 	EeWorkerStart start;
 	TimestampTz idle_since = GetCurrentTimestamp();
 	TimestampTz polled_at = 0;
+	bool		leaving = false;	/* once everything has been looked at */
 
 	ee_worker_signals();
 	ee_worker_read_start(&start);
@@ -139,6 +142,7 @@ ee_executor_main(Datum arg)
 	ee_worker_connect(start.dbid, role, "event_engine executor");
 	if (!claim_role())
 		proc_exit(0);
+	before_shmem_exit(store_at_exit, (Datum) 0);
 
 	for (;;)
 	{
@@ -162,12 +166,18 @@ ee_executor_main(Datum arg)
 				look_for_stuck();
 			else
 				note_help();
+			if (TimestampDifferenceExceeds(looked_at, now,
+										   ee_config_delivery_position_interval))
+				look_at_all();
 			worked = run_all();
 			pg_atomic_write_u64(&slot->busy_since, 0);
+			if (looked && subscriptions_generation != 0)
+				store_positions();
 		}
 		now = GetCurrentTimestamp();
 		if (!survived && !guarded_work_left())
 			note_survival();
+		leaving = leaving && !worked;
 		if (worked)
 			idle_since = now;
 		else if (is_helper && ee_helper_is_done())
@@ -178,8 +188,13 @@ ee_executor_main(Datum arg)
 				TimestampDifferenceExceeds(idle_since, now,
 										   ee_config_worker_idle_timeout) &&
 				earliest_due() > now + ee_config_worker_idle_timeout * INT64CONST(1000) &&
-				!is_behind() &&
-				ee_shared_executor_retire())
+				!is_behind() && !leaving)
+			{
+				look_at_all();
+				leaving = true;
+				continue;
+			}
+			if (leaving && !is_behind() && ee_shared_executor_retire())
 			{
 				/* nobody tells of a prepared transaction: look once more */
 				if (!poll_log())
@@ -187,7 +202,9 @@ ee_executor_main(Datum arg)
 				continue;
 			}
 			pgstat_report_activity(STATE_IDLE, NULL);
+			resting = true;
 			ee_worker_wait(next_wait(idle_since), EE_WAIT_EXECUTOR);
+			resting = false;
 		}
 		CHECK_FOR_INTERRUPTS();
 		/* with work without end there is no wait that would do it */
@@ -195,60 +212,25 @@ ee_executor_main(Datum arg)
 	}
 }
 
-/*
- * One executor for each member of a role, whatever becomes of shared memory:
- * the lock is the session's, as it is to outlast the units.
- */
 static bool
 claim_role(void)
 {
 	bool		claimed;
 
 	ee_worker_begin();
-	SET_LOCKTAG_OBJECT(role_lock, MyDatabaseId,
-					   ee_extension_relid(EE_REL_SUBSCRIPTIONS), role,
-					   EE_LOCK_MEMBERS + member);
-	before_shmem_exit(unlock_role, (Datum) 0);
-	claimed = lock_role();
+	claimed = ee_role_lock_claim(role, member);
 	if (claimed)
 		guarded = ee_crash_guard_start(role, member);
 	ee_worker_commit();
 	return claimed;
 }
 
-static bool
-lock_role(void)
-{
-	if (LockAcquire(&role_lock, ExclusiveLock, true, true) ==
-		LOCKACQUIRE_NOT_AVAIL)
-		return false;
-	role_locked = true;
-	return true;
-}
-
-/*
- * Outside of a transaction nobody else releases it: the server takes such
- * locks for those of a command that is under way.
- */
-static void
-unlock_role(int code, Datum arg)
-{
-	if (role_locked)
-		(void) LockRelease(&role_lock, ExclusiveLock, true);
-	role_locked = false;
-}
-
-/* An abort releases the locks of the session too. */
 static void
 abort_unit(void)
 {
-	role_locked = false;
+	ee_role_lock_lose();
 	ee_worker_abort();
-	if (!lock_role())
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("another executor delivers for role %u, member %d",
-						role, member)));
+	ee_role_lock_again();
 }
 
 /*
@@ -707,6 +689,42 @@ count_round(const EeRound *round)
 }
 
 /* ------------------------------------------------------------------- waits */
+
+/* Idle lanes move when they are looked at; their positions are stored then. */
+static void
+look_at_all(void)
+{
+	if (is_helper)
+		return;
+	mark_all_behind();
+	looked = true;
+	looked_at = GetCurrentTimestamp();
+}
+
+static void
+store_positions(void)
+{
+	for (int class = 0; class < EE_N_PRIORITIES; class++)
+		ee_idle_store(lanes[class], 1, &executor_unit);
+	looked = false;
+}
+
+/*
+ * Told to end while it had nothing to do: the next one is to begin where this
+ * one has come to.  As nothing can be interrupted any more, it waits for
+ * nothing.
+ */
+static void
+store_at_exit(int code, Datum arg)
+{
+	if (!resting || is_helper || set_context == NULL ||
+		subscriptions_generation == 0)
+		return;
+	resting = false;
+	synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
+	if (ee_worker_is_free(EE_REL_SUBSCRIPTION_CURSOR_MOVES))
+		store_positions();
+}
 
 /* Is there a subscription that somebody else has locked, or that is held? */
 static bool

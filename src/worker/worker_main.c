@@ -225,3 +225,25 @@ ee_worker_abort(void)
 	LockReleaseSession(USER_LOCKMETHOD);
 	pgstat_report_stat(false);
 }
+
+bool
+ee_worker_is_free(EeRelation relation)
+{
+	LOCKTAG		tag;
+	Oid			extension;
+	bool		is_free = false;
+
+	StartTransactionCommand();
+	extension = ee_extension_oid();
+	if (OidIsValid(extension))
+	{
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension,
+						   0);
+		is_free = LockAcquire(&tag, AccessShareLock, false, true) !=
+			LOCKACQUIRE_NOT_AVAIL &&
+			ConditionalLockRelationOid(ee_extension_relid(relation),
+									   RowExclusiveLock);
+	}
+	CommitTransactionCommand();
+	return is_free;
+}

@@ -43,4 +43,10 @@ extern void ee_worker_commit(void);
 extern void ee_worker_abort(void);
 extern const EeUnit ee_worker_unit;
 
+/*
+ * Would a transaction that writes to this table begin without waiting for
+ * anybody?  For who cannot be interrupted.
+ */
+extern bool ee_worker_is_free(EeRelation relation);
+
 #endif							/* EE_WORKER_MAIN_H */
