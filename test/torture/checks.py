@@ -90,6 +90,8 @@ WHERE NOT l.payload ? 'poison' AND l.error_message <> 'the attempt did not end: 
     ('waiting for ever', """
 SELECT d.subscription_number, s.subscriber, d.status, d.attempts, d.seq, d.next_attempt_at, d.last_error
 FROM event_engine.deliveries d LEFT JOIN event_engine.subscriptions s ON s.number = d.subscription_number"""),
+    ('a replay that did not end well', """
+SELECT r.status, r.error FROM event_engine.event_replays r WHERE r.status <> 'done'"""),
     ('leased for ever', """
 SELECT l.subscription_number, s.subscriber, l.attempts, cardinality(l.seqs), l.expires_at
 FROM event_engine.event_leases l LEFT JOIN event_engine.subscriptions s ON s.number = l.subscription_number"""),
@@ -125,6 +127,7 @@ SELECT 'to be delivered to ' || subscriber, count(*) FROM (
 	EXCEPT SELECT subscriber, session, n FROM (""" + OUTCOME + """) o) x GROUP BY subscriber
 UNION ALL SELECT 'deliveries ' || d.status || ' of ' || coalesce(s.subscriber, 'nobody'), count(*)
 FROM event_engine.deliveries d LEFT JOIN event_engine.subscriptions s ON s.number = d.subscription_number GROUP BY 1
+UNION ALL SELECT 'replays', count(*) FROM event_engine.event_replays WHERE status = 'running' GROUP BY 1
 UNION ALL SELECT 'leases of ' || subscription_number, count(*) FROM event_engine.event_leases GROUP BY 1
 """
 
@@ -195,7 +198,7 @@ def check_journals(cluster, place, round_number):
 
 
 # SQLSTATEs that clients and handlers cause on purpose, and that accidents do
-EXPECTED_STATES = re.compile(r'P0001|57014|57P0[1-4]|VE402|VE303|VE203|VE102|08006|08P01|25P02|40001|00000|55P02|F0001')
+EXPECTED_STATES = re.compile(r'P0001|57014|57P0[1-4]|VE402|VE409|VE303|VE203|VE102|08006|08P01|25P02|40001|00000|55P02|F0001')
 
 
 class LogWatch:

@@ -378,14 +378,15 @@ class Administrator(Client):
     """Does what operators do: pauses, changes, redrives, keeps house."""
 
     PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare', 'limited', 'at_once', 'breaking', 'in_order', 'fanned']
-    expected = ('VE303', 'VE402', 'VE203', 'VE102')
+    expected = ('VE303', 'VE402', 'VE203', 'VE102', 'VE409')
     made = 0
+    begins = None       # the seq of the first event of the round
 
     def act(self):
         what = self.random.choices(
             ['pause', 'options', 'lanes', 'limits', 'definition', 'register', 'maintenance', 'redrive', 'discard',
-             'process', 'join', 'leave', 'match'],
-            [3, 3, 2, 2, 2, 1, 4, 2, 1, 6, 3, 3, 1])[0]
+             'process', 'join', 'leave', 'match', 'order', 'replay', 'seek'],
+            [3, 3, 2, 2, 2, 1, 4, 2, 1, 6, 3, 3, 1, 2, 1, 1])[0]
         getattr(self, what)()
         time.sleep(self.random.expovariate(1 / 0.3))
 
@@ -404,6 +405,25 @@ class Administrator(Client):
         self.sql('SELECT event_engine.update_subscription(%s, options => %s)',
                  (self.random.choice(['fanned', 'in_order_array']),
                   json.dumps({'concurrency': self.random.choice([1, 2, 3, 4, 8])})))
+
+    def order(self):
+        """Its events are in the order of their keys with the option and without."""
+        self.sql('SELECT event_engine.update_subscription(%s, options => %s)',
+                 ('switched', json.dumps({'ordered': self.chance(0.5)})))
+
+    def replay(self):
+        self.sql('SELECT event_engine.replay_events(%s, from_seq => %s)', ('replayed', self.first_seq()))
+
+    def seek(self):
+        """Never forward: what is of the round before has been delivered."""
+        self.sql('SELECT event_engine.seek_subscription(%s, seq => %s)', ('sought', self.first_seq()))
+
+    def first_seq(self):
+        """Before all events of the round, those included that have yet to be committed."""
+        if self.begins is None:
+            self.begins = self.sql('SELECT greatest(coalesce(min(seq), 0) - 500, 1) FROM event_engine.events'
+                                   " WHERE (payload ->> 'r')::int = %s", (self.round,))[0][0]
+        return self.begins
 
     def limits(self):
         self.sql('SELECT event_engine.update_subscription(%s, options => %s)', self.random.choice([

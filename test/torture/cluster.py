@@ -32,6 +32,8 @@ event_engine.delivery_poll_interval = 200ms
 event_engine.worker_launch_interval = 200ms
 event_engine.delivery_batch_time = 20ms
 event_engine.worker_idle_timeout = 3s
+event_engine.worker_help_after = 50ms
+event_engine.delivery_position_interval = 1s
 event_engine.store_partition_period = hour
 include = 'torture.conf'
 """

@@ -59,7 +59,9 @@ class Plan:
             return ('stop', 'immediate')
         if what < 0.94:
             return ('stop', 'fast')
-        if what < 0.97:
+        if what < 0.955:
+            return ('pressure', rng.choice([10, 100, 500]))
+        if what < 0.975:
             return ('postmaster',)
         return ('signal', rng.choice(['checkpointer', 'walwriter', 'background writer']), 'KILL')
 

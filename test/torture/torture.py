@@ -154,6 +154,10 @@ class Torture:
         elif what[0] == 'postmaster':
             cluster.kill_postmaster()
             cluster.start()
+        elif what[0] == 'pressure':
+            cluster.set(event_engine__store_max_queue_depth=what[1], event_engine__store_backpressure='delay')
+            time.sleep(1.5)
+            cluster.set(event_engine__store_max_queue_depth=None, event_engine__store_backpressure=None)
         elif what[0] == 'point':
             cluster.set(event_engine__debug_point='%s:%s@%d' % what[1:])
             time.sleep(1.5)

@@ -160,6 +160,9 @@ SELECT torture.attend('flaky_array', 'event_engine.event[]', 'flaky', 'torture\.
 SELECT torture.attend('deferred', 'event_engine.event', 'deferred', 'torture\.c', -1, true, false, '{"max_attempts": 4}');
 SELECT torture.attend('slow', 'event_engine.event', 'slow', 'torture\.b', -1, true, true, '{"max_attempts": 50}');
 SELECT torture.attend('fanned', 'event_engine.event', 'slow', '.', 30, true, true, '{"max_attempts": 50, "concurrency": 4}');
+SELECT torture.attend('switched', 'event_engine.event', 'plain', '.', 50, true, true, '{"max_attempts": 50, "concurrency": 3}');
+SELECT torture.attend('replayed', 'event_engine.event', 'plain', '.', 70, false, false, '{"max_attempts": 50}');
+SELECT torture.attend('sought', 'event_engine.event[]', 'plain', '.', 70, false, false, '{"max_attempts": 50}');
 SET ROLE smith;
 SELECT torture.attend('in_order', 'event_engine.event', 'poison', '.', -1, true, false, '{"max_attempts": 3, "ordered": true}');
 SELECT torture.attend('in_order_array', 'event_engine.event[]', 'flaky', 'torture\.a', -1, true, false, '{"max_attempts": 1000, "ordered": true, "concurrency": 2}');
