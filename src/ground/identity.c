@@ -36,8 +36,11 @@ ee_identity_engine(EeIdentity *saved)
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner;
 
+	/* nothing is locked yet, and where it was may have been remembered */
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("extension \"event_engine\" has been dropped")));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	become(saved, owner, SECURITY_LOCAL_USERID_CHANGE);
