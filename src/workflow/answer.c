@@ -19,6 +19,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "ground/compat.h"
 #include "ground/errors.h"
 #include "workflow/answer.h"
 #include "workflow/wait.h"
@@ -51,7 +52,7 @@ static char *text_member(JsonbContainer *object, const char *name);
 static Jsonb *jsonb_member(JsonbContainer *object, const char *name);
 static TimestampTz time_member(JsonbContainer *object, const char *name,
 							   bool *given);
-static void invalid(const char *detail) pg_attribute_noreturn();
+pg_noreturn static void invalid(const char *detail);
 
 EeAnswer *
 ee_answer_read(Jsonb *jsonb)
