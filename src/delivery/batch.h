@@ -67,8 +67,6 @@ typedef struct EeDelivery
 	EeOrder    *order;			/* NULL: to be read, where it is ordered */
 	int			again_limit;	/* how many may be tried at once; 0: as time allows */
 	TimestampTz held_until;		/* by its limits: flow.h */
-	int			step_timeout_ms;	/* of the step of a workflow that is being
-									 * taken; 0: none is */
 	int			slice_ms;		/* a batch may take, as others wait; 0: as set */
 	bool		looking;		/* read only: nobody is told how far it has come */
 } EeDelivery;

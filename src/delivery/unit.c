@@ -108,8 +108,6 @@ ee_unit_take_error(EeDelivery *delivery)
 	FlushErrorState();
 	if (ee_handler_timed_out() && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		error->message = psprintf("handler exceeded its time-out of %d ms",
-								  delivery->step_timeout_ms > 0 ?
-								  delivery->step_timeout_ms :
 								  delivery->subscription->timeout_ms);
 	return error;
 }

@@ -169,6 +169,7 @@ static void
 begin_record(EeStepRecord *record, const EeInstance *instance,
 			 const EeResumption *resumption, int attempt)
 {
+	memset(record, 0, sizeof(EeStepRecord));
 	record->number =
 		DatumGetInt32(EE_INSTANCE_VALUE(instance, EE_INSTANCE_STEPS)) + 1;
 	record->attempt = attempt;
@@ -186,7 +187,6 @@ static EeAnswer *
 call_handler(Step *step)
 {
 	EeWorkflow *workflow = step->workflow;
-	EeDelivery *delivery = step->delivery;
 	EeIdentity	saved;
 	Datum		arguments[2];
 	Datum		result;
@@ -196,9 +196,8 @@ call_handler(Step *step)
 	arguments[0] = instance_datum(step->instance);
 	arguments[1] = ee_resumption_datum(step->resumption,
 									   step->record.attempt);
-	delivery->step_timeout_ms = workflow->timeout_ms;
 	ee_debug_point("workflow_before_handler");
-	ee_unit_act_as_owner(delivery, step->unit, &saved);
+	ee_unit_act_as_owner(step->delivery, step->unit, &saved);
 	ee_workflow_definition_prepare(workflow);
 	answers = workflow->answers;
 	ee_handler_timeout_start(workflow->timeout_ms);
@@ -215,7 +214,6 @@ call_handler(Step *step)
 	PG_END_TRY();
 	ee_handler_timeout_stop();
 	ee_unit_act_as_before(step->unit, &saved);
-	delivery->step_timeout_ms = 0;
 	ee_debug_point("workflow_after_handler");
 	if (!answered || !answers)
 		return NULL;
@@ -425,6 +423,11 @@ ee_step_failed(EeDelivery *delivery, const pg_uuid_t *id,
 	begin_record(&record, instance, &resumption, attempt);
 	record.started_at = started_at;
 	record.error_message = error->message;
+	if (ee_handler_timed_out() && workflow != NULL &&
+		error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		record.error_message =
+			psprintf("step exceeded its time-out of %d ms",
+					 workflow->timeout_ms);
 	record.details = ee_dead_letter_details(error, attempt,
 											TimestampDifferenceMilliseconds(started_at,
 																			GetCurrentTimestamp()));
