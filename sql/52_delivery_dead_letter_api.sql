@@ -111,6 +111,7 @@ CREATE FUNCTION event_engine.redrive_dead_letters_as(caller oid, ids uuid[],
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	at CONSTANT timestamptz := clock_timestamp();
+	locked uuid[];
 	n integer;
 	redriven text[];
 BEGIN
@@ -119,9 +120,15 @@ BEGIN
 			MESSAGE = 'rate must be at least 1',
 			DETAIL = 'It is the number of letters that are due each second.';
 	END IF;
+	/*
+	 * A statement of its own: one letter that was written after the snapshot
+	 * of the next would be put back by it, and not be marked.
+	 */
+	locked := ARRAY(SELECT l.id FROM event_engine.own_dead_letters(caller, ids,
+		subscriber, event_type, max_letters, filter) AS l);
 	WITH letter AS MATERIALIZED (
-		SELECT l.* FROM event_engine.own_dead_letters(caller, ids, subscriber,
-			event_type, max_letters, filter) AS l
+		SELECT l.* FROM event_engine.event_dead_letters AS l
+			WHERE l.id = ANY (locked)
 	), held AS MATERIALIZED (
 		-- whoever unsubscribes waits, and removes what is put back here
 		SELECT s.number, s.subscriber,
@@ -220,14 +227,18 @@ CREATE FUNCTION event_engine.discard_dead_letters_as(caller oid, ids uuid[],
 	LANGUAGE plpgsql SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	locked uuid[];
 	n integer;
 	n_released integer;
 BEGIN
+	-- see redrive_dead_letters_as()
+	locked := ARRAY(SELECT l.id FROM event_engine.own_dead_letters(caller, ids,
+		discard_dead_letters_as.subscriber,
+		discard_dead_letters_as.event_type, max_letters, filter) AS l);
 	WITH letter AS MATERIALIZED (
 		SELECT l.id, l.subscriber, l.seq
-			FROM event_engine.own_dead_letters(caller, ids,
-				discard_dead_letters_as.subscriber,
-				discard_dead_letters_as.event_type, max_letters, filter) AS l
+			FROM event_engine.event_dead_letters AS l
+			WHERE l.id = ANY (locked)
 	), released AS (
 		-- those that it has halted follow
 		UPDATE event_engine.deliveries AS d
