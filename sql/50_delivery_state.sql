@@ -104,8 +104,14 @@ CREATE TABLE event_engine.deliveries (
 );
 COMMENT ON TABLE event_engine.deliveries IS
 	'Deliveries that did not simply succeed: retried, delayed, parked or leased.';
+/*
+ * An expression, so that a statement says by which index it is to run: one
+ * that names the column and seq finds its row by the primary key.  Planned
+ * while the table is small it took this one, and read all of a subscription
+ * for each row ever after.
+ */
 CREATE INDEX deliveries_due_idx ON event_engine.deliveries
-	(subscription_number, next_attempt_at, seq);
+	((subscription_number::bigint), next_attempt_at, seq);
 CREATE INDEX deliveries_partition_key_idx ON event_engine.deliveries
 	(subscription_number, partition_key, seq) WHERE partition_key IS NOT NULL;
 CREATE INDEX deliveries_receipt_idx ON event_engine.deliveries (receipt)

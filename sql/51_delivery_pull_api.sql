@@ -390,7 +390,7 @@ BEGIN
 			FILTER (WHERE x.receipt <> ALL (seized)), '{}')
 		INTO positions, receipts
 		FROM (SELECT d.seq, d.receipt FROM event_engine.deliveries AS d
-			WHERE d.subscription_number = own.number
+			WHERE d.subscription_number::bigint = own.number
 				AND d.next_attempt_at <= at AND d.status = 'leased'
 				AND d.attempts >= allowed
 			ORDER BY d.next_attempt_at, d.seq LIMIT 1000
@@ -415,7 +415,7 @@ BEGIN
 				FILTER (WHERE x.receipt <> ALL (seized)), '{}')
 			INTO positions, receipts
 			FROM (SELECT d.seq, d.receipt FROM event_engine.deliveries AS d
-				WHERE d.subscription_number = own.number
+				WHERE d.subscription_number::bigint = own.number
 					AND d.next_attempt_at <= at
 					AND (d.status IN ('retry', 'delayed')
 						OR d.status = 'leased' AND d.attempts < allowed)

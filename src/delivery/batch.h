@@ -31,6 +31,13 @@ typedef struct EeCaution
 	double		passed;			/* events since the latest one */
 } EeCaution;
 
+/* A place in the order of what is due. */
+typedef struct EeDuePlace
+{
+	TimestampTz at;
+	int64		seq;
+} EeDuePlace;
+
 /* A lane of a subscription and all that this process knows of it. */
 typedef struct EeDelivery
 {
@@ -61,11 +68,12 @@ typedef struct EeDelivery
 	int			taken;			/* events taken from the log, guarded */
 	bool		behind;			/* there may be more to read */
 	TimestampTz next_due;		/* of its retries; DT_NOEND: none */
-	TimestampTz due_from;		/* none of them is due before; see retry.c */
+	EeDuePlace	due_after;		/* none of them is due up to it; see retry.c */
 	TimestampTz searched_at;	/* when it was last looked whether that holds */
 	EeCaution	again_caution;	/* with what is tried again */
 	EeOrder    *order;			/* NULL: to be read, where it is ordered */
 	int			again_limit;	/* how many may be tried at once; 0: as time allows */
+	int			again_tried;	/* how many the latest round had time for */
 	TimestampTz held_until;		/* by its limits: flow.h */
 	int			slice_ms;		/* a batch may take, as others wait; 0: as set */
 	bool		looking;		/* read only: nobody is told how far it has come */

@@ -44,6 +44,7 @@
 typedef struct Attempt
 {
 	ErrorData  *error;			/* NULL: well */
+	int			n;				/* events handled */
 	int			at;				/* the event being handled then */
 	bool		all_at_once;	/* it could be any of them */
 	int64		duration_ms;	/* of that event */
@@ -52,8 +53,9 @@ typedef struct Attempt
 static bool is_held(EeGroup *group, const EeDue *due);
 static int	run_group(EeGroup *group, EeDue *due, int n);
 static void attempt(EeGroup *group, EeDue *due, int n, Attempt *result);
-static void call(EeGroup *group, EeDue *due, int n, volatile int *at,
+static int	call(EeGroup *group, EeDue *due, int n, volatile int *at,
 				 volatile TimestampTz *began);
+static bool is_over(const EeGroup *group);
 static void settle(EeGroup *group, EeDue *due, const Attempt *result);
 
 void
@@ -91,7 +93,13 @@ ee_group_is_full(const EeGroup *group)
 		 unit->urgent(group->delivery->lane.class)) ||
 		ee_breaker_doubts(&group->delivery->subscription->breaker,
 						  group->delivered, group->failed) ||
-		(group->until != DT_NOEND && GetCurrentTimestamp() >= group->until);
+		is_over(group);
+}
+
+static bool
+is_over(const EeGroup *group)
+{
+	return group->until != DT_NOEND && GetCurrentTimestamp() >= group->until;
 }
 
 int
@@ -140,6 +148,7 @@ run_group(EeGroup *group, EeDue *due, int n)
 		attempt(group, due, n, &result);
 		if (result.error == NULL)
 		{
+			n = result.n;
 			ee_group_caution_passed(group->caution, n);
 			for (int i = 0; i < n; i++)
 				if (!due[i].released)
@@ -195,7 +204,7 @@ attempt(EeGroup *group, EeDue *due, int n, Attempt *result)
 								 n == 1 ? subscription->timeout_ms :
 								 subscription->timeout_ms +
 								 ee_config_delivery_batch_time);
-		call(group, due, n, &at, &began);
+		result->n = call(group, due, n, &at, &began);
 		ee_handler_timeout_stop();
 		ee_debug_point("group_before_release");
 		wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
@@ -227,7 +236,8 @@ attempt(EeGroup *group, EeDue *due, int n, Attempt *result)
 	}
 }
 
-static void
+/* How many were handled: at least one. */
+static int
 call(EeGroup *group, EeDue *due, int n, volatile int *at,
 	 volatile TimestampTz *began)
 {
@@ -251,7 +261,7 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 					ee_processing_log_delivered(subscription->subscriber,
 												due[i].event,
 												due[i].attempts + 1, *began);
-		return;
+		return n;
 	}
 	for (int i = 0; i < n; i++)
 	{
@@ -266,7 +276,10 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 										due[i].event, due[i].attempts + 1,
 										*began);
 		MemoryContextReset(group->per_event);
+		if (group->may_leave && is_over(group))
+			return i + 1;
 	}
+	return n;
 }
 
 /* It failed alone: another attempt later, or a dead letter. */

@@ -57,6 +57,7 @@ struct EeGroup
 	EeCursor   *cursor;
 	EeCaution  *caution;		/* which of the delivery's */
 	TimestampTz until;			/* no group begins later */
+	bool		may_leave;		/* nor is one gone on with, event by event */
 	const EeGroupCalls *calls;
 	void	   *arg;			/* for them */
 

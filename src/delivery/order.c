@@ -298,6 +298,7 @@ ee_order_follow(EeDelivery *delivery, EeDue *due, int n, int max)
 													FLOAT8PASSBYVAL,
 													TYPALIGN_DOUBLE));
 		values[3] = Int32GetDatum(max);
+		ee_plan_by_index(&frame);
 		found = ee_plan_execute(&behind, values, NULL, false, 0);
 	}
 	MemoryContextSwitchTo(caller);
@@ -360,16 +361,16 @@ void
 ee_order_advance(EeDelivery *delivery, text **keys, int n)
 {
 	static EePlan advance =
-		EE_PLAN("WITH first AS MATERIALIZED (SELECT k.n, (SELECT d.seq "
+		EE_PLAN("WITH first AS MATERIALIZED (SELECT k.n, (SELECT d.ctid "
 				"FROM event_engine.deliveries AS d "
 				"WHERE d.subscription_number = $1 AND d.partition_key = k.key COLLATE pg_catalog.\"C\" "
-				"ORDER BY d.seq LIMIT 1) AS seq "
+				"ORDER BY d.seq LIMIT 1) AS row "
 				"FROM pg_catalog.unnest($2) WITH ORDINALITY AS k (key, n)), "
 				"promoted AS (UPDATE event_engine.deliveries AS d "
 				"SET status = 'retry', next_attempt_at = pg_catalog.clock_timestamp() "
-				"FROM first AS f WHERE d.subscription_number = $1 "
-				"AND d.seq = f.seq AND d.status = 'parked') "
-				"SELECT f.n::pg_catalog.int4 FROM first AS f WHERE f.seq IS NULL",
+				"WHERE d.ctid = ANY (ARRAY(SELECT f.row FROM first AS f)) "
+				"AND d.status = 'parked') "
+				"SELECT f.n::pg_catalog.int4 FROM first AS f WHERE f.row IS NULL",
 				"int4", "text[]");
 	EePlanFrame frame;
 	EeIdentity	saved;
@@ -378,10 +379,12 @@ ee_order_advance(EeDelivery *delivery, text **keys, int n)
 
 	if (n == 0)
 		return;
+	ee_retry_note_due(delivery, GetCurrentTimestamp());
 	values[0] = Int32GetDatum(delivery->subscription->number);
 	values[1] = key_array(keys, n);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	n_free = ee_plan_execute(&advance, values, NULL, false, 0);
 	for (uint64 i = 0; i < n_free; i++)
 	{
@@ -393,6 +396,4 @@ ee_order_advance(EeDelivery *delivery, text **keys, int n)
 	}
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
-	delivery->base->next_due = Min(delivery->base->next_due,
-								   GetCurrentTimestamp());
 }

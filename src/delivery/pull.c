@@ -219,7 +219,7 @@ something_is_due(int32 number, TimestampTz at)
 		EE_PLAN("SELECT EXISTS (SELECT FROM event_engine.event_leases AS l "
 				"WHERE l.subscription_number = $1 AND l.expires_at <= $2) "
 				"OR EXISTS (SELECT FROM event_engine.deliveries AS d "
-				"WHERE d.subscription_number = $1 AND d.next_attempt_at <= $2)",
+				"WHERE d.subscription_number::pg_catalog.int8 = $1 AND d.next_attempt_at <= $2)",
 				"int4", "timestamptz");
 	Datum		values[] = {Int32GetDatum(number), TimestampTzGetDatum(at)};
 	EePlanFrame frame;

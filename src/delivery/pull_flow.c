@@ -93,7 +93,7 @@ in_flight(int32 number)
 				"WHERE l.subscription_number = $1 "
 				"AND l.expires_at > pg_catalog.clock_timestamp()) "
 				"+ (SELECT count(*) FROM event_engine.deliveries d "
-				"WHERE d.subscription_number = $1 AND d.status = 'leased' "
+				"WHERE d.subscription_number::pg_catalog.int8 = $1 AND d.status = 'leased' "
 				"AND d.next_attempt_at > pg_catalog.clock_timestamp())",
 				"int4");
 	EePlanFrame frame;

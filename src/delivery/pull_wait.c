@@ -184,7 +184,7 @@ earliest_due(int32 number)
 		EE_PLAN("SELECT LEAST((SELECT min(l.expires_at) FROM event_engine.event_leases AS l "
 				"WHERE l.subscription_number = $1), "
 				"(SELECT min(d.next_attempt_at) FROM event_engine.deliveries AS d "
-				"WHERE d.subscription_number = $1))", "int4");
+				"WHERE d.subscription_number::pg_catalog.int8 = $1))", "int4");
 	Datum		value = Int32GetDatum(number);
 	EePlanFrame frame;
 	EeIdentity	saved;

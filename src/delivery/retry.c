@@ -14,9 +14,7 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "common/pg_prng.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -25,19 +23,24 @@
 #include "delivery/order.h"
 #include "delivery/retry.h"
 #include "delivery/tally.h"
+#include "ground/delete.h"
 #include "ground/envelope.h"
+#include "ground/extension.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
 
 /* How often what is due is looked for from the beginning. */
 #define SEARCH_INTERVAL_USECS	(60 * USECS_PER_SEC)
-/* Clocks are set back a little now and then. */
+/* Others commit a little after the time that they write. */
 #define SEARCH_SLACK_USECS		USECS_PER_SEC
 
 /* Rows of these are due at next_attempt_at, and what is read of them. */
 #define DUE_STATUS	"('retry', 'delayed', 'released')"
 #define DUE_COLUMNS \
 	"seq, attempts, next_attempt_at, event, status = 'released', partition_key"
+#define AFTER(at, seq)	"(next_attempt_at, seq) > ($" #at ", $" #seq ")"
+/* as deliveries_due_idx wants to be asked, and no other index */
+#define OF_SUBSCRIPTION	"subscription_number::pg_catalog.int8 = $1"
 
 /*
  * Where order is kept a row is its key's lane's, so that one process frees the
@@ -55,7 +58,8 @@ static void insert_row(EeDelivery *delivery, Datum event, int64 seq,
 static void update_row(EeDelivery *delivery, int64 seq, int attempts,
 					   TimestampTz due, const ErrorData *error,
 					   int64 duration_ms);
-static TimestampTz search_from(EeDelivery *delivery);
+static void search_now_and_then(EeDelivery *delivery);
+static EeDuePlace place_before(TimestampTz at);
 static int	read_rows(EePlan *plan, Datum *values, EeDue *due, int max);
 
 /*
@@ -109,7 +113,7 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 					   duration_ms);
 		else
 			update_row(delivery, seq, attempts, due, error, duration_ms);
-		delivery->base->next_due = Min(delivery->base->next_due, due);
+		ee_retry_note_due(delivery, due);
 		return true;
 	}
 }
@@ -140,6 +144,7 @@ keeps_place(EeDelivery *delivery, Datum event, int64 seq)
 	values[1] = Int64GetDatum(seq);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	if (ee_plan_execute(&place, values, NULL, false, 1) > 0)
 		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
 											SPI_tuptable->tupdesc, 1,
@@ -166,7 +171,7 @@ ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 			   TimestampTz until)
 {
 	insert_row(delivery, event, seq, "delayed", 0, until, NULL, -1);
-	delivery->base->next_due = Min(delivery->base->next_due, until);
+	ee_retry_note_due(delivery, until);
 }
 
 void
@@ -175,7 +180,7 @@ ee_retry_now(EeDelivery *delivery, Datum event, int64 seq)
 	TimestampTz now = GetCurrentTimestamp();
 
 	insert_row(delivery, event, seq, "retry", 0, now, NULL, -1);
-	delivery->base->next_due = Min(delivery->base->next_due, now);
+	ee_retry_note_due(delivery, now);
 }
 
 /*
@@ -258,6 +263,7 @@ update_row(EeDelivery *delivery, int64 seq, int attempts, TimestampTz due,
 													  duration_ms));
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	ee_plan_execute(&update, values, NULL, false, 0);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
@@ -273,6 +279,7 @@ ee_retry_count(EeDelivery *delivery, const EeDue *due, const ErrorData *error)
 													  attempts));
 
 	update_row(delivery, due->seq, attempts, again, error, -1);
+	ee_retry_note_due(delivery, again);
 }
 
 bool
@@ -295,51 +302,81 @@ ee_retry_due(EeDelivery *delivery, EeDue *due, int max)
 {
 	static EePlan next =
 		EE_PLAN("SELECT " DUE_COLUMNS " FROM event_engine.deliveries "
-				"WHERE subscription_number = $1 AND status IN " DUE_STATUS " "
-				"AND next_attempt_at >= $2 AND " OF_LANE(3, 4)
-				" AND next_attempt_at <= $5 "
-				"ORDER BY next_attempt_at, seq LIMIT $6 FOR UPDATE SKIP LOCKED",
-				"int4", "timestamptz", "int4", "int4", "timestamptz", "int4");
-	Datum		values[6];
+				"WHERE " OF_SUBSCRIPTION " AND status IN " DUE_STATUS " "
+				"AND " AFTER(2, 3) " AND " OF_LANE(4, 5)
+				" AND next_attempt_at <= $6 "
+				"ORDER BY next_attempt_at, seq LIMIT $7 FOR UPDATE SKIP LOCKED",
+				"int8", "timestamptz", "int8", "int4", "int4", "timestamptz",
+				"int4");
+	Datum		values[7];
 
-	values[0] = Int32GetDatum(delivery->subscription->number);
-	values[1] = TimestampTzGetDatum(search_from(delivery));
-	values[2] = Int32GetDatum(delivery->lane.concurrency);
-	values[3] = Int32GetDatum(delivery->lane.index);
+	search_now_and_then(delivery);
+	values[0] = Int64GetDatum(delivery->subscription->number);
+	values[1] = TimestampTzGetDatum(delivery->due_after.at);
+	values[2] = Int64GetDatum(delivery->due_after.seq);
+	values[3] = Int32GetDatum(delivery->lane.concurrency);
+	values[4] = Int32GetDatum(delivery->lane.index);
 	/* not clock_timestamp(): what is due later is not to be walked over */
-	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[5] = Int32GetDatum(max);
+	values[5] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[6] = Int32GetDatum(max);
 	return read_rows(&next, values, due, max);
 }
 
 /*
  * Rows that are gone are in the index as long as somebody holds a snapshot
  * that may see them, and to look for those that are due from the beginning
- * would be to walk over more and more of them.  We have seen ourselves what
- * was due, and what we write is due later; so look only from there on.  What
- * others write makes us forget that (redrive_dead_letters() wakes us with all
- * that we know forgotten), but for what a person does to the table: hence
- * look from the beginning now and then.
+ * would be to walk over more and more of them; also where all are due at one
+ * moment, hence a place has a seq.  We have seen ourselves what was due up to
+ * there, and note what we write.  What others write makes us forget it
+ * (redrive_dead_letters() wakes us with all that we know forgotten), but for
+ * what a person does to the table: hence look from the beginning now and then.
  */
-static TimestampTz
-search_from(EeDelivery *delivery)
+static void
+search_now_and_then(EeDelivery *delivery)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (now - delivery->searched_at >= SEARCH_INTERVAL_USECS ||
-		now < delivery->searched_at)
-	{
-		delivery->searched_at = now;
-		delivery->due_from = DT_NOBEGIN;
-	}
-	return delivery->due_from;
+	if (now - delivery->searched_at < SEARCH_INTERVAL_USECS &&
+		now >= delivery->searched_at)
+		return;
+	delivery->searched_at = now;
+	delivery->due_after = place_before(DT_NOBEGIN);
+}
+
+/* That of which all that is due at that time is still ahead. */
+static EeDuePlace
+place_before(TimestampTz at)
+{
+	EeDuePlace	place = {at, PG_INT64_MIN};
+
+	return place;
 }
 
 void
 ee_retry_forget(EeDelivery *delivery)
 {
-	delivery->due_from = DT_NOBEGIN;
+	delivery->due_after = place_before(DT_NOBEGIN);
 	delivery->next_due = DT_NOBEGIN;
+}
+
+void
+ee_retry_note_due(EeDelivery *delivery, TimestampTz at)
+{
+	EeDelivery *base = delivery->base;
+
+	base->next_due = Min(base->next_due, at);
+	/* where it is due at once, or the clock has been set back */
+	ee_retry_go_back(base, place_before(at));
+}
+
+void
+ee_retry_go_back(EeDelivery *delivery, EeDuePlace place)
+{
+	const EeDuePlace *present = &delivery->due_after;
+
+	if (place.at < present->at ||
+		(place.at == present->at && place.seq < present->seq))
+		delivery->due_after = place;
 }
 
 /* DUE_COLUMNS */
@@ -389,26 +426,8 @@ read_rows(EePlan *plan, Datum *values, EeDue *due, int max)
 void
 ee_retry_delete(EeDelivery *delivery, const int64 *seqs, int n)
 {
-	static EePlan delete =
-		EE_PLAN("DELETE FROM event_engine.deliveries "
-				"WHERE subscription_number = $1 AND seq = ANY ($2)",
-				"int4", "int8[]");
-	EePlanFrame frame;
-	EeIdentity	saved;
-	Datum	   *elements = palloc(sizeof(Datum) * n);
-	Datum		values[2];
-
-	for (int i = 0; i < n; i++)
-		elements[i] = Int64GetDatum(seqs[i]);
-	values[0] = Int32GetDatum(delivery->subscription->number);
-	values[1] = PointerGetDatum(construct_array(elements, n, INT8OID,
-												sizeof(int64), FLOAT8PASSBYVAL,
-												TYPALIGN_DOUBLE));
-	ee_identity_engine(&saved);
-	ee_plan_begin(&frame);
-	ee_plan_execute(&delete, values, NULL, false, 0);
-	ee_plan_end(&frame);
-	ee_identity_restore(&saved);
+	ee_delete_rows(ee_extension_relid(EE_REL_DELIVERIES),
+				   delivery->subscription->number, seqs, n);
 }
 
 TimestampTz
@@ -416,21 +435,24 @@ ee_retry_next_due(EeDelivery *delivery)
 {
 	static EePlan earliest =
 		EE_PLAN("SELECT next_attempt_at FROM event_engine.deliveries "
-				"WHERE subscription_number = $1 AND status IN " DUE_STATUS " "
-				"AND next_attempt_at >= $2 AND " OF_LANE(3, 4)
+				"WHERE " OF_SUBSCRIPTION " AND status IN " DUE_STATUS " "
+				"AND " AFTER(2, 3) " AND " OF_LANE(4, 5)
 				" AND next_attempt_at < 'infinity' "
 				"ORDER BY next_attempt_at LIMIT 1",
-				"int4", "timestamptz", "int4", "int4");
+				"int8", "timestamptz", "int8", "int4", "int4");
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		values[4];
+	Datum		values[5];
 	TimestampTz found = DT_NOEND;
+	TimestampTz none_before;
 	bool		isnull;
 
-	values[0] = Int32GetDatum(delivery->subscription->number);
-	values[1] = TimestampTzGetDatum(search_from(delivery));
-	values[2] = Int32GetDatum(delivery->lane.concurrency);
-	values[3] = Int32GetDatum(delivery->lane.index);
+	search_now_and_then(delivery);
+	values[0] = Int64GetDatum(delivery->subscription->number);
+	values[1] = TimestampTzGetDatum(delivery->due_after.at);
+	values[2] = Int64GetDatum(delivery->due_after.seq);
+	values[3] = Int32GetDatum(delivery->lane.concurrency);
+	values[4] = Int32GetDatum(delivery->lane.index);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
@@ -440,7 +462,9 @@ ee_retry_next_due(EeDelivery *delivery)
 												  &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
-	/* nothing is due before; what is written from now on is due later */
-	delivery->due_from = Min(found, GetCurrentTimestamp() - SEARCH_SLACK_USECS);
+	/* nothing is due before; what we write from now on is due later */
+	none_before = Min(found, GetCurrentTimestamp() - SEARCH_SLACK_USECS);
+	if (none_before > delivery->due_after.at)
+		delivery->due_after = place_before(none_before);
 	return found;
 }

@@ -58,10 +58,16 @@ extern void ee_retry_delay(EeDelivery *delivery, Datum event, int64 seq,
 /* Write down that an event is to be tried at once, in its place. */
 extern void ee_retry_now(EeDelivery *delivery, Datum event, int64 seq);
 
+/* A row is due then, written by this process in the present transaction. */
+extern void ee_retry_note_due(EeDelivery *delivery, TimestampTz at);
+
+/* Look for what is due from that place on, if it lies before the present one. */
+extern void ee_retry_go_back(EeDelivery *delivery, EeDuePlace place);
+
 /*
  * The rows due longest, at most max, locked, in CurrentMemoryContext; returns
  * how many.  What somebody else has locked is left out.  The caller moves
- * due_from behind those that it deals with.
+ * due_after to those that it deals with, and back if that is undone.
  */
 extern int	ee_retry_due(EeDelivery *delivery, EeDue *due, int max);
 

@@ -36,8 +36,9 @@
 #define LOCKED_DELAY_USECS	(100 * INT64CONST(1000))
 /* No event is begun later in a round. */
 #define ROUND_USECS			(5 * INT64CONST(1000))
-/* Rows read at a time. */
+/* Rows read at a time, and locked; fewer where rounds deal with less. */
 #define CHUNK				100
+#define CHUNK_MIN			10
 /* Events that a replay hands over at a time. */
 #define REPLAY_CHUNK		1000
 /* The same where events keep their order, and how many behind each. */
@@ -91,6 +92,7 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 	Attempts   *progress = MemoryContextAllocZero(delivery->context,
 												  sizeof(Attempts));
 	ErrorData  *volatile error = NULL;
+	EeDuePlace	due_after;
 	EeRound		round;
 
 	if (delivery->subscription->kind != EE_SUBSCRIPTION_HANDLER)
@@ -107,6 +109,7 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 												 &progress->first);
 	progress->limit = delivery->guarded ? 1 :
 		delivery->again_limit > 0 ? Min(max, delivery->again_limit) : max;
+	due_after = delivery->due_after;
 	unit->begin();
 	PG_TRY();
 	{
@@ -129,7 +132,9 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 
 	if (error != NULL)
 	{
-		ee_retry_forget(delivery);
+		/* what it dealt with is due as before */
+		ee_retry_go_back(delivery, due_after);
+		delivery->next_due = DT_NOBEGIN;
 		ee_order_forget(delivery);
 		progress->round.delivered = progress->round.failed = 0;
 		progress->round.outcome = EE_ROUND_FAILED;
@@ -182,6 +187,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	EeIdentity	saved;
 	EeGroup		group;
 	bool		replaying = false;
+	bool		left;
 
 	progress->round.outcome = EE_ROUND_IDLE;
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
@@ -192,9 +198,12 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	old = MemoryContextSwitchTo(context);
 	ee_order_enter(delivery);
 	chunk = read_chunk(delivery, limit, progress);
-	if (chunk->n_heads == 0 && is_replayed_to(delivery) &&
-		ee_replay_feed(subscription, REPLAY_CHUNK, &replaying) > 0)
-		chunk = read_chunk(delivery, limit, progress);
+	if (chunk->n_heads == 0 && is_replayed_to(delivery))
+	{
+		ee_retry_note_due(delivery, GetCurrentTimestamp());
+		if (ee_replay_feed(subscription, REPLAY_CHUNK, &replaying) > 0)
+			chunk = read_chunk(delivery, limit, progress);
+	}
 	if (chunk->n_heads == 0)
 	{
 		find_next_due(delivery);
@@ -214,6 +223,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	ee_group_begin(&group, delivery, unit, &handler, cursor,
 				   &delivery->again_caution, &group_calls, chunk);
 	group.until = end;
+	group.may_leave = true;
 	for (;;)
 	{
 		int			passed;
@@ -222,8 +232,9 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 		progress->tried += chunk->n;
 		passed = ee_group_run(&group, chunk->due, chunk->n);
 		progress->tried -= chunk->n - passed;
+		left = passed < chunk->n;
 		end_chunk(delivery, chunk, passed);
-		if (chunk->last || passed < chunk->n || progress->tried >= limit ||
+		if (chunk->last || left || progress->tried >= limit ||
 			ee_group_is_full(&group))
 			break;
 		MemoryContextDelete(chunk->context);
@@ -231,13 +242,15 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 		if (chunk->n_heads == 0)
 			break;
 	}
-	if (chunk->last)
+	/* what there was no time for is due as it was */
+	if (chunk->last && !left)
 		find_next_due(delivery);
 	ee_unit_act_as_before(unit, &saved);
 	if (is_replayed_to(delivery))
 		delivery->next_due = Min(delivery->next_due, GetCurrentTimestamp());
 	cursor->delivered += group.delivered;
 	ee_cursor_store(subscription->number, delivery->lane.number, cursor);
+	delivery->again_tried = progress->tried;
 	progress->round.outcome = EE_ROUND_DONE;
 	progress->round.delivered = group.delivered;
 	progress->round.failed = group.failed;
@@ -254,7 +267,10 @@ read_chunk(EeDelivery *delivery, int max, Attempts *progress)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	bool		ordered = ee_order_kept(delivery);
-	int			wanted = Min(ordered ? ORDERED_CHUNK : CHUNK, max);
+	int			passed = progress->tried > 0 ? progress->tried :
+		delivery->again_tried;
+	int			wanted = Min(Min(ordered ? ORDERED_CHUNK : CHUNK, max),
+							 Max(2 * passed, CHUNK_MIN));
 	Chunk	   *chunk = palloc0(sizeof(Chunk));
 
 	chunk->context = context;
@@ -297,7 +313,10 @@ end_chunk(EeDelivery *delivery, Chunk *chunk, int passed)
 
 		/* what was counted has the time of its next attempt already */
 		if (!delivery->guarded)
-			delivery->due_from = head->at;
+		{
+			delivery->due_after.at = head->at;
+			delivery->due_after.seq = head->seq;
+		}
 		if (head->key == NULL || chunk->stopped[head->chain])
 			continue;
 		if (head->ends && i + head->followers < passed)

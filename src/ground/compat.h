@@ -120,6 +120,13 @@ extern PGDLLEXPORT void _PG_init(void);
 	} while (0)
 #endif
 
+/* whether the constraint is deferrable is asked from 18 on */
+#if PG_VERSION_NUM >= 180000
+#define ee_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define ee_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
 /* index_beginscan counts instrumentation from 18 on */
 #if PG_VERSION_NUM >= 180000
 #define ee_index_beginscan(heap, index, snapshot, nkeys, norderbys) \

@@ -84,12 +84,14 @@ ee_maintenance_roles_due(int *n)
 {
 	static EePlan due =
 		EE_PLAN("SELECT s.owner::pg_catalog.oid, pg_catalog.min(d.at) "
-				"FROM (SELECT subscription_number, next_attempt_at AS at "
-				"FROM event_engine.deliveries "
-				"WHERE status IN ('retry', 'delayed') "
-				"UNION ALL SELECT subscription_number, created_at "
-				"FROM event_engine.event_replays WHERE status = 'running') d "
-				"JOIN event_engine.subscriptions s ON s.number = d.subscription_number "
+				"FROM event_engine.subscriptions s CROSS JOIN LATERAL ("
+				"(SELECT f.next_attempt_at AS at FROM event_engine.deliveries f "
+				"WHERE f.subscription_number::pg_catalog.int8 = s.number "
+				"AND f.status IN ('retry', 'delayed', 'released') "
+				"AND f.next_attempt_at < 'infinity' "
+				"ORDER BY f.next_attempt_at LIMIT 1) "
+				"UNION ALL SELECT r.created_at FROM event_engine.event_replays r "
+				"WHERE r.subscription_number = s.number AND r.status = 'running') d "
 				"WHERE s.kind = 'handler' GROUP BY s.owner");
 	MemoryContext caller = CurrentMemoryContext;
 	EePlanFrame frame;
@@ -98,6 +100,7 @@ ee_maintenance_roles_due(int *n)
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
 	*n = (int) ee_plan_execute(&due, NULL, NULL, false, 0);
 	roles = MemoryContextAlloc(caller, sizeof(EeRoleDue) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
