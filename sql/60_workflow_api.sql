@@ -219,6 +219,7 @@ BEGIN
 		draft.handler := handler::text;
 	END IF;
 	draft.number := event_engine.ensure_dispatcher(draft.owner);
+	PERFORM event_engine.register_workflow_events();
 
 	LOOP
 		INSERT INTO event_engine.workflow_definitions AS d (name, version,

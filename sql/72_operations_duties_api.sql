@@ -52,8 +52,11 @@ CREATE VIEW event_engine.duties AS
 			cancel_workflow,resume_workflow,move_workflow,
 			register_workflow_wait,cancel_workflow_wait,sleep_workflow,
 			set_workflow_state,complete_workflow,fail_workflow,get_workflow,
-			list_workflows,list_workflow_definitions}'),
-		('reader', '{get_workflow,list_workflows,list_workflow_definitions,
+			list_workflows,list_workflow_definitions,create_workflow_trigger,
+			update_workflow_trigger,drop_workflow_trigger,
+			list_workflow_triggers,retry_trigger_failures,
+			discard_trigger_failures}'),
+		('reader', '{list_workflow_triggers,get_workflow,list_workflows,list_workflow_definitions,
 			workflow_options}'),
 		-- one event at a time, and for tests
 		('subscriber', '{register_query_responder,remove_query_responder}'),
@@ -84,7 +87,8 @@ CREATE VIEW event_engine.duties AS
 			subscriptions,event_leases,event_responders,stat_workers,
 			stat_partitions,stat_retention,event_retention,event_maintenance,
 			event_partitions,workflow_definitions,workflow_instances,
-			workflow_steps,workflow_waits}'),
+			workflow_steps,workflow_waits,workflow_event_triggers,
+			workflow_trigger_failures}'),
 		('operator', 'SELECT', '{event_dead_letters,duties,stat_retention,
 			event_retention,event_maintenance}')
 		) AS d (duty, privilege, names)

@@ -112,14 +112,18 @@ WITH found AS MATERIALIZED (
 	WHERE f.source ->> 'type' = 'workflow'
 	ORDER BY f.id, s.started_at DESC
 ), nodes AS (
-	-- events, under the step that published them, or the event that caused them
-	SELECT f.id::text AS key, COALESCE(p.step, c.id::text) AS parent,
+	-- events, under the step or the workflow that published them, or the
+	-- event that caused them
+	SELECT f.id::text AS key,
+		COALESCE(p.step, w.id::text, c.id::text) AS parent,
 		'event' AS kind, f.pattern::text AS name, NULL AS state,
 		f.created_at AS at, NULL AS detail, f.id, f.event_id::text, f.payload,
 		f.created_by, f.seq, 1 AS place
 	FROM found AS f
 	LEFT JOIN names AS c ON c.name = f.metadata ->> 'causationId'
 	LEFT JOIN published AS p ON p.id = f.id
+	LEFT JOIN instances AS w ON w.id::text = f.source ->> 'id'
+		AND f.source ->> 'type' = 'workflow'
 	UNION ALL
 	-- deliveries, under their event
 	SELECT NULL, f.id::text, 'delivery', d.subscriber, d.state, d.at,
@@ -140,7 +144,8 @@ WITH found AS MATERIALIZED (
 	-- steps, under their workflow
 	SELECT format('%s %s %s', s.instance_id, s.step_number, s.attempt),
 		s.instance_id::text, 'step', s.step, s.result, s.started_at,
-		concat_ws(', ', 'by ' || COALESCE(f.pattern::text, s.resumed_by),
+		concat_ws(', ', 'by ' || COALESCE(f.pattern::text, s.wait_name,
+				s.resumed_by),
 			CASE WHEN s.attempt > 1 THEN 'attempt ' || s.attempt END,
 			s.error_message),
 		s.event_id, NULL, NULL, NULL, s.event_seq, 0

@@ -36,3 +36,5 @@ SELECT pg_extension_config_dump('event_engine.workflow_instances', '');
 SELECT pg_extension_config_dump('event_engine.workflow_steps', '');
 SELECT pg_extension_config_dump('event_engine.workflow_wait_keys', '');
 SELECT pg_extension_config_dump('event_engine.workflow_waits', '');
+SELECT pg_extension_config_dump('event_engine.workflow_event_triggers', '');
+SELECT pg_extension_config_dump('event_engine.workflow_trigger_failures', '');

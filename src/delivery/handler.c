@@ -294,6 +294,7 @@ ee_handler_reset(void)
 {
 	running = false;
 	ee_causation_clear();
+	ee_causation_set_context(NULL, NULL);
 	ee_handler_timeout_stop();
 }
 

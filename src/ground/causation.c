@@ -7,3 +7,5 @@
 #include "ground/causation.h"
 
 Datum		ee_causation_event = (Datum) 0;
+Jsonb	   *ee_causation_context = NULL;
+Jsonb	   *ee_causation_source = NULL;

@@ -10,8 +10,24 @@
 
 #include "postgres.h"
 
+#include "utils/jsonb.h"
+
 /* The event being handled, a composite datum; 0: none. */
 extern Datum ee_causation_event;
+
+/*
+ * Within a step of a workflow: correlationId, causationId and hops of the
+ * instance, and the source of what it publishes; NULL: in none.
+ */
+extern Jsonb *ee_causation_context;
+extern Jsonb *ee_causation_source;
+
+static inline void
+ee_causation_set_context(Jsonb *metadata, Jsonb *source)
+{
+	ee_causation_context = metadata;
+	ee_causation_source = source;
+}
 
 static inline void
 ee_causation_set(Datum event)

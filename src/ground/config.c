@@ -24,6 +24,7 @@ int			ee_config_store_partition_period = EE_PERIOD_DAY;
 int			ee_config_store_partitions_ahead = 3;
 int			ee_config_store_deduplication_window = 7 * 24 * 60 * 60;
 int			ee_config_store_gin_indexes = EE_GIN_SEALED;
+int			ee_config_workflow_events = EE_WORKFLOW_EVENTS_SUBSCRIBED;
 int			ee_config_store_hop_limit = 32;
 double		ee_config_store_publish_rate_limit = 0;
 double		ee_config_store_publish_rate_burst = 0;
@@ -55,6 +56,13 @@ static const struct config_enum_entry partition_periods[] = {
 	{"day", EE_PERIOD_DAY, false},
 	{"week", EE_PERIOD_WEEK, false},
 	{"month", EE_PERIOD_MONTH, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry workflow_events[] = {
+	{"none", EE_WORKFLOW_EVENTS_NONE, false},
+	{"subscribed", EE_WORKFLOW_EVENTS_SUBSCRIBED, false},
+	{"all", EE_WORKFLOW_EVENTS_ALL, false},
 	{NULL, 0, false}
 };
 
@@ -172,6 +180,12 @@ define_store(void)
 							&ee_config_store_deduplication_window,
 							7 * 24 * 60 * 60, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomEnumVariable("event_engine.workflow_events",
+							 "Which events about workflows are published.",
+							 "\"subscribed\" publishes those that a subscription may want.",
+							 &ee_config_workflow_events,
+							 EE_WORKFLOW_EVENTS_SUBSCRIBED, workflow_events,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("event_engine.store_gin_indexes",
 							 "When a partition gets GIN indexes on source and metadata.",
 							 "\"sealed\" makes them once no event can be added, which costs publishers nothing.",

@@ -22,6 +22,16 @@ extern int	ee_config_store_max_payload;	/* kilobytes */
 extern int	ee_config_store_partition_period;	/* enum EePartitionPeriod */
 extern int	ee_config_store_partitions_ahead;
 extern int	ee_config_store_deduplication_window;	/* seconds */
+/* workflow_events */
+typedef enum EeWorkflowEvents
+{
+	EE_WORKFLOW_EVENTS_NONE,
+	EE_WORKFLOW_EVENTS_SUBSCRIBED,
+	EE_WORKFLOW_EVENTS_ALL
+} EeWorkflowEvents;
+
+extern int	ee_config_workflow_events;
+
 extern int	ee_config_store_gin_indexes;	/* enum EeGinIndexes */
 extern int	ee_config_store_hop_limit;
 extern double ee_config_store_publish_rate_limit;	/* events a second; 0: any */

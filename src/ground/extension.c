@@ -64,6 +64,7 @@ static const char *const relation_names[EE_N_RELATIONS] = {
 	[EE_REL_WORKFLOW_WAITS] = "workflow_waits",
 	[EE_REL_WORKFLOW_WAIT_KEYS] = "workflow_wait_keys",
 	[EE_REL_WORKFLOW_STEPS] = "workflow_steps",
+	[EE_REL_WORKFLOW_EVENT_TRIGGERS] = "workflow_event_triggers",
 	[EE_REL_WORKFLOW_INSTANCES_PKEY] = "workflow_instances_pkey",
 	[EE_REL_WORKFLOW_WAITS_INSTANCE_IDX] = "workflow_waits_instance_id_idx",
 	[EE_REL_EVENT_RETENTION] = "event_retention",

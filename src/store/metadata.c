@@ -78,9 +78,18 @@ static const Member context_members[] = {
 	{NULL}
 };
 
+/* What an event inherits. */
+typedef struct Cause
+{
+	const pg_uuid_t *event;		/* NULL: by the causationId in metadata */
+	Jsonb	   *metadata;		/* whose correlation it is */
+	int			hops;			/* of the event that inherits; 0: not told */
+} Cause;
+
 static Jsonb *only_correlation(const pg_uuid_t *id);
 static Jsonb *complete(Jsonb *given, const pg_uuid_t *id,
-					   const pg_uuid_t *cause_id, Jsonb *cause);
+					   const Cause *cause);
+static void check_hops(int hops);
 static void check_members(JsonbContainer *object, const Member *members,
 						  const char *path, List **violations);
 static void check_member(const JsonbValue *value, const Member *member,
@@ -96,10 +105,12 @@ Jsonb *
 ee_metadata_complete(Jsonb *given, const pg_uuid_t *id, List **violations)
 {
 	int			before = list_length(*violations);
+	Cause		cause = {0};
 
 	if (given != NULL && JB_ROOT_COUNT(given) == 0 && JB_ROOT_IS_OBJECT(given))
 		given = NULL;
-	if (given == NULL && !ee_causation_active())
+	if (given == NULL && !ee_causation_active() &&
+		ee_causation_context == NULL)
 		return only_correlation(id);
 	if (given != NULL)
 	{
@@ -112,18 +123,27 @@ ee_metadata_complete(Jsonb *given, const pg_uuid_t *id, List **violations)
 		EeEvent		causing;
 
 		ee_envelope_deform(ee_causation_event, &causing);
-		return complete(given, id,
-						DatumGetUUIDP(EE_EVENT_VALUE(&causing, EE_EVENT_ID)),
-						DatumGetJsonbP(EE_EVENT_VALUE(&causing,
-													  EE_EVENT_METADATA)));
+		cause.event = DatumGetUUIDP(EE_EVENT_VALUE(&causing, EE_EVENT_ID));
+		cause.metadata = DatumGetJsonbP(EE_EVENT_VALUE(&causing,
+													   EE_EVENT_METADATA));
+		cause.hops = hops_of(cause.metadata) + 1;
 	}
-	return complete(given, id, NULL, NULL);
+	if (ee_causation_context != NULL)
+	{
+		/* a workflow goes on for as long as it likes; starting one counts */
+		cause.metadata = ee_causation_context;
+		cause.hops = hops_of(ee_causation_context);
+	}
+	check_hops(cause.hops);
+	return complete(given, id, cause.metadata != NULL ? &cause : NULL);
 }
 
 Jsonb *
-ee_metadata_caused_by(Jsonb *given, const pg_uuid_t *cause_id, Jsonb *cause)
+ee_metadata_caused_by(Jsonb *given, const pg_uuid_t *cause_id,
+					  Jsonb *cause_metadata)
 {
 	static const char *const told[] = {KEY_CORRELATION, KEY_CAUSATION};
+	Cause		cause = {cause_id, cause_metadata, hops_of(cause_metadata) + 1};
 
 	if (given != NULL && !JB_ROOT_IS_OBJECT(given))
 		return given;
@@ -131,7 +151,20 @@ ee_metadata_caused_by(Jsonb *given, const pg_uuid_t *cause_id, Jsonb *cause)
 		given = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete,
 												   JsonbPGetDatum(given),
 												   CStringGetTextDatum(told[i])));
-	return complete(given, cause_id, cause_id, cause);
+	check_hops(cause.hops);
+	return complete(given, cause_id, &cause);
+}
+
+static void
+check_hops(int hops)
+{
+	if (hops > ee_config_store_hop_limit)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_HOP_LIMIT),
+				 errmsg("an event may be the cause of a cause of ... at most %d times over",
+						ee_config_store_hop_limit),
+				 errdetail("Handlers publish because of one another in a loop."),
+				 errhint("Break the loop, or raise event_engine.store_hop_limit.")));
 }
 
 /*
@@ -163,10 +196,9 @@ only_correlation(const pg_uuid_t *id)
 	return result;
 }
 
-/* cause NULL: without one; else the metadata of the event of that id. */
+/* cause NULL: without one. */
 static Jsonb *
-complete(Jsonb *given, const pg_uuid_t *id, const pg_uuid_t *cause_id,
-		 Jsonb *cause)
+complete(Jsonb *given, const pg_uuid_t *id, const Cause *cause)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	value;
@@ -205,7 +237,8 @@ complete(Jsonb *given, const pg_uuid_t *id, const pg_uuid_t *cause_id,
 		JsonbValue	inherited;
 
 		if (cause != NULL &&
-			getKeyJsonValueFromContainer(&cause->root, KEY_CORRELATION,
+			getKeyJsonValueFromContainer(&cause->metadata->root,
+										 KEY_CORRELATION,
 										 strlen(KEY_CORRELATION),
 										 &inherited) != NULL)
 			push_text(&state, KEY_CORRELATION, inherited.val.string.val,
@@ -216,28 +249,30 @@ complete(Jsonb *given, const pg_uuid_t *id, const pg_uuid_t *cause_id,
 			push_text(&state, KEY_CORRELATION, digits, EE_UUID_TEXT_LEN);
 		}
 	}
-	if (cause != NULL)
+	if (cause != NULL && !has_causation)
 	{
-		int			hops = hops_of(cause) + 1;
+		JsonbValue	inherited;
 
-		if (hops > ee_config_store_hop_limit)
-			ereport(ERROR,
-					(errcode(EE_ERRCODE_HOP_LIMIT),
-					 errmsg("an event may be the cause of a cause of ... at most %d times over",
-							ee_config_store_hop_limit),
-					 errdetail("Handlers publish because of one another in a loop."),
-					 errhint("Break the loop, or raise event_engine.store_hop_limit.")));
-		if (!has_causation)
+		if (cause->event != NULL)
 		{
-			ee_uuid7_to_text(cause_id, digits);
+			ee_uuid7_to_text(cause->event, digits);
 			push_text(&state, KEY_CAUSATION, digits, EE_UUID_TEXT_LEN);
 		}
+		else if (getKeyJsonValueFromContainer(&cause->metadata->root,
+											  KEY_CAUSATION,
+											  strlen(KEY_CAUSATION),
+											  &inherited) != NULL)
+			push_text(&state, KEY_CAUSATION, inherited.val.string.val,
+					  inherited.val.string.len);
+	}
+	if (cause != NULL && cause->hops > 0)
+	{
 		value.type = jbvString;
 		value.val.string.val = KEY_HOPS;
 		value.val.string.len = strlen(KEY_HOPS);
 		pushJsonbValue(&state, WJB_KEY, &value);
 		value.type = jbvNumeric;
-		value.val.numeric = int64_to_numeric(hops);
+		value.val.numeric = int64_to_numeric(cause->hops);
 		pushJsonbValue(&state, WJB_VALUE, &value);
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "ground/causation.h"
 #include "ground/config.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
@@ -188,7 +189,8 @@ receive_source(EeEvent *event, const EeReceived *received,
 	int			len;
 
 	if (source == NULL)
-		source = ee_metadata_default_source();
+		source = ee_causation_source != NULL ? ee_causation_source :
+			ee_metadata_default_source();
 	else
 		ee_metadata_check_source(source, violations);
 	set_text(event, EE_EVENT_SOURCE, JsonbPGetDatum(source));

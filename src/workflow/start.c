@@ -13,14 +13,14 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "ground/causation.h"
-#include "ground/envelope.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
 #include "ground/uuid7.h"
+#include "store/metadata.h"
 #include "workflow/instance.h"
+#include "workflow/life_cycle.h"
 #include "workflow/start.h"
 
 #define MAX_KEY_LENGTH	255
@@ -29,8 +29,6 @@ static void fill(EeInstance *instance, const EeWorkflow *workflow,
 				 const EeStart *start);
 static Jsonb *empty_object(void);
 static Jsonb *metadata_of(const pg_uuid_t *id);
-static void push_text(JsonbParseState **state, const char *key,
-					  const char *text, int len);
 static bool insert_once(EeInstance *instance, pg_uuid_t *id);
 static void check_key(const char *key, const char *what);
 
@@ -50,7 +48,10 @@ ee_start_instance(const EeWorkflow *workflow, const EeStart *start,
 	else
 		fresh = insert_once(&instance, id);
 	if (fresh)
+	{
 		ee_shared_note_subscription(workflow->number);
+		ee_life_cycle_started(&instance);
+	}
 	return fresh;
 }
 
@@ -122,53 +123,13 @@ empty_object(void)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-/* The correlation of the event because of which it is started, or its own. */
+/* What an event would have that is published instead. */
 static Jsonb *
 metadata_of(const pg_uuid_t *id)
 {
-	JsonbParseState *state = NULL;
-	JsonbValue *correlation = NULL;
-	EeEvent		causing;
-	char		digits[EE_UUID_TEXT_LEN];
+	List	   *violations = NIL;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	if (ee_causation_active())
-	{
-		Jsonb	   *cause;
-
-		ee_envelope_deform(ee_causation_event, &causing);
-		cause = DatumGetJsonbP(EE_EVENT_VALUE(&causing, EE_EVENT_METADATA));
-		correlation = getKeyJsonValueFromContainer(&cause->root,
-												   "correlationId",
-												   strlen("correlationId"),
-												   NULL);
-		ee_uuid7_to_text(DatumGetUUIDP(EE_EVENT_VALUE(&causing, EE_EVENT_ID)),
-						 digits);
-		push_text(&state, "causationId", digits, EE_UUID_TEXT_LEN);
-	}
-	if (correlation != NULL && correlation->type == jbvString)
-		push_text(&state, "correlationId", correlation->val.string.val,
-				  correlation->val.string.len);
-	else
-	{
-		ee_uuid7_to_text(id, digits);
-		push_text(&state, "correlationId", digits, EE_UUID_TEXT_LEN);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *text, int len)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-	value.val.string.val = pnstrdup(text, len);
-	value.val.string.len = len;
-	pushJsonbValue(state, WJB_VALUE, &value);
+	return ee_metadata_complete(NULL, id, &violations);
 }
 
 /*

@@ -25,10 +25,12 @@
 
 #include "delivery/dead_letter.h"
 #include "delivery/handler.h"
+#include "ground/causation.h"
 #include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "workflow/answer.h"
+#include "workflow/life_cycle.h"
 #include "workflow/step.h"
 #include "workflow/step_log.h"
 #include "workflow/workflow_definition.h"
@@ -202,6 +204,9 @@ call_handler(Step *step)
 	answers = workflow->answers;
 	ee_handler_timeout_start(workflow->timeout_ms);
 	current = &step->instance->id;
+	ee_causation_set_context(ee_instance_jsonb(step->instance,
+											   EE_INSTANCE_METADATA),
+							 ee_life_cycle_source(step->instance));
 	PG_TRY();
 	{
 		answered = ee_handler_invoke(&workflow->function, arguments, 2,
@@ -210,6 +215,7 @@ call_handler(Step *step)
 	PG_FINALLY();
 	{
 		current = NULL;
+		ee_causation_set_context(NULL, NULL);
 	}
 	PG_END_TRY();
 	ee_handler_timeout_stop();

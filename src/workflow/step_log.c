@@ -10,6 +10,7 @@
 #include "ground/envelope.h"
 #include "ground/extension.h"
 #include "ground/insert.h"
+#include "workflow/life_cycle.h"
 #include "workflow/step_log.h"
 
 /* The columns of event_engine.workflow_steps. */
@@ -69,6 +70,7 @@ ee_step_log_add(const EeInstance *instance, const EeStepRecord *record)
 	set(&row, ATTR_FINISHED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
 	ee_insert_values(ee_extension_relid(EE_REL_WORKFLOW_STEPS), row.values,
 					 row.nulls);
+	ee_life_cycle_step(instance, record);
 }
 
 static void
