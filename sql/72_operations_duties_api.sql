@@ -38,7 +38,7 @@ CREATE VIEW event_engine.duties AS
 			queue_pressure,pattern_counters,epoch_lanes,
 			retention_of,partition_needed_by,
 			passed_event,delivery_state,subscription_backlog,event_deliveries,duties_of,health,
-			metrics,doctor}'),
+			metrics,doctor,library_version}'),
 		('operator', '{retention_of,partition_needed_by,register_event_definition,update_event_definition,
 			register_schema,schema_compatibility,
 			add_event_rule,remove_event_rule,

@@ -12,6 +12,7 @@ GRANT USAGE ON SCHEMA event_engine TO PUBLIC;
 GRANT USAGE ON TYPE
 	event_engine.event,
 	event_engine.event_priority,
+	event_engine.finding,
 	event_engine.received_event,
 	event_engine.schema_break,
 	event_engine.validation_error,

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include <math.h>
+
 /* registry */
 extern bool ee_config_registry_allow_draft;
 extern bool ee_config_registry_strict_schemas;
@@ -102,7 +104,7 @@ static inline int
 ee_config_high_watermark(void)
 {
 	return ee_config_store_high_watermark > 0 ? ee_config_store_high_watermark :
-		(int) (ee_config_store_max_queue_depth * 0.8);
+		(int) ceil(ee_config_store_max_queue_depth * 0.8);
 }
 
 #endif							/* EE_CONFIG_H */

@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "fmgr.h"
+#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -27,6 +28,7 @@
 
 PG_FUNCTION_INFO_V1(ee_sql_run_maintenance);
 PG_FUNCTION_INFO_V1(ee_sql_wake_workers);
+PG_FUNCTION_INFO_V1(ee_sql_library_version);
 
 static void
 no_unit(void)
@@ -127,4 +129,11 @@ ee_sql_wake_workers(PG_FUNCTION_ARGS)
 {
 	ee_shared_note_changed();
 	PG_RETURN_VOID();
+}
+
+/* library_version() RETURNS text */
+Datum
+ee_sql_library_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(EE_VERSION));
 }

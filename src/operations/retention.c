@@ -453,8 +453,9 @@ static char *
 user_of(Oid relid)
 {
 	static EePlan users =
-		EE_PLAN("SELECT pg_catalog.format('process %s (%s) uses it', l.pid, "
-				"COALESCE(a.backend_type, 'prepared transaction')) "
+		EE_PLAN("SELECT CASE WHEN l.pid IS NULL THEN 'a prepared transaction' "
+				"ELSE pg_catalog.format('process %s (%s)', l.pid, a.backend_type) END "
+				"OPERATOR(pg_catalog.||) ' uses it' "
 				"FROM pg_catalog.pg_locks l "
 				"LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
 				"WHERE l.relation = $1 AND l.granted "
