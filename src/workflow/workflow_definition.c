@@ -10,6 +10,7 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -59,8 +60,15 @@ static MemoryContext cache_context = NULL;
 static HTAB *cache = NULL;
 static uint64 cache_generation = 0;
 
-/* what a step that is running may still use, while the cache is a newer one */
+/* of which a workflow was found last, to be started by its name alone */
+static EeWorkflow *latest = NULL;
+
+/*
+ * What a step that is being taken may still use, while the cache is a newer
+ * one, until the end of the transaction that has retired it.
+ */
 static List *retired = NIL;
+static TimestampTz retired_in = 0;
 
 EeWorkflow *
 ee_workflow_definition_by_id(const pg_uuid_t *id)
@@ -80,6 +88,8 @@ ee_workflow_definition_find(const char *name, const char *version)
 	EeWorkflow *best = NULL;
 
 	refresh();
+	if (version == NULL && latest != NULL && strcmp(latest->name, name) == 0)
+		return latest;
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
@@ -96,6 +106,8 @@ ee_workflow_definition_find(const char *name, const char *version)
 										   strlen(best->version)) > 0))
 			best = workflow;
 	}
+	if (version == NULL)
+		latest = best;
 	return best;
 }
 
@@ -125,25 +137,27 @@ refresh(void)
 	cache_generation = generation;
 }
 
-/* The handler of a step that is running may have changed a definition. */
+/* The handler of a step may change the definition that it is called by. */
 static void
 retire(void)
 {
 	MemoryContext old = MemoryContextSwitchTo(CacheMemoryContext);
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	ListCell   *lc;
 
-	cache = NULL;
-	if (cache_context != NULL)
-		retired = lappend(retired, cache_context);
-	cache_context = NULL;
-	if (!ee_handler_running())
+	if (retired_in != now)
 	{
-		ListCell   *lc;
-
 		foreach(lc, retired)
 			MemoryContextDelete(lfirst(lc));
 		list_free(retired);
 		retired = NIL;
 	}
+	retired_in = now;
+	if (cache_context != NULL)
+		retired = lappend(retired, cache_context);
+	cache_context = NULL;
+	cache = NULL;
+	latest = NULL;
 	MemoryContextSwitchTo(old);
 }
 
@@ -245,13 +259,22 @@ ee_workflow_definition_prepare(EeWorkflow *workflow)
 		workflow->function.fn_oid == oid &&
 		workflow->handler_name.generation == before)
 		return;
+	workflow->function.fn_oid = InvalidOid;
 	if (!takes_steps(oid, &workflow->answers))
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_INVALID_HANDLER),
 				 errmsg("function %s cannot take the steps of a workflow",
 						workflow->handler),
 				 errhint("It takes event_engine.workflow_instance and event_engine.workflow_resumption, and returns jsonb or void, or is a procedure.")));
-	fmgr_info_cxt(oid, &workflow->function, workflow->handler_name.context);
+	/* one that is running may be called further up the stack */
+	if (workflow->function_context == NULL || ee_handler_running())
+		workflow->function_context =
+			AllocSetContextCreate(workflow->handler_name.context,
+								  "event_engine step function",
+								  ALLOCSET_SMALL_SIZES);
+	else
+		MemoryContextReset(workflow->function_context);
+	fmgr_info_cxt(oid, &workflow->function, workflow->function_context);
 }
 
 static bool

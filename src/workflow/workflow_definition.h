@@ -35,6 +35,7 @@ typedef struct EeWorkflow
 	/* what its handler was last found to be */
 	EeHandlerName handler_name;
 	FmgrInfo	function;
+	MemoryContext function_context; /* of what its language keeps for it */
 	bool		answers;		/* it returns jsonb */
 } EeWorkflow;
 
