@@ -113,3 +113,28 @@ END
 $$;
 COMMENT ON FUNCTION event_engine.check_dispatcher_unused(integer, text) IS
 	'Internal: raises where workflows need the dispatcher that is to be removed.';
+
+/*
+ * dispatcher_due: when the workflows of a dispatcher next have something to
+ * do by the clock; null: not as far as is known.  Its columns are indexed.
+ */
+CREATE FUNCTION event_engine.dispatcher_due(number integer)
+	RETURNS timestamptz
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+	SELECT LEAST(
+		(SELECT i.next_attempt_at FROM event_engine.workflow_instances AS i
+			WHERE i.number = dispatcher_due.number
+				AND i.next_attempt_at IS NOT NULL
+			ORDER BY i.next_attempt_at LIMIT 1),
+		(SELECT i.deadline_at FROM event_engine.workflow_instances AS i
+			WHERE i.number = dispatcher_due.number
+				AND i.deadline_at IS NOT NULL
+			ORDER BY i.deadline_at LIMIT 1),
+		(SELECT w.timeout_at FROM event_engine.workflow_waits AS w
+			WHERE w.number = dispatcher_due.number
+				AND w.timeout_at IS NOT NULL
+			ORDER BY w.timeout_at LIMIT 1))
+$$;
+COMMENT ON FUNCTION event_engine.dispatcher_due(integer) IS
+	'Internal: when the workflows of a dispatcher next have something to do by the clock.';

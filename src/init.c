@@ -17,6 +17,7 @@
 #include "ground/shared.h"
 #include "worker/utility_hook.h"
 #include "worker/worker_main.h"
+#include "workflow/dispatch.h"
 
 EE_MODULE_MAGIC("event_engine", EE_VERSION);
 
@@ -27,6 +28,7 @@ _PG_init(void)
 	ee_config_init();
 	ee_shared_init();
 	ee_immediate_init();
+	ee_dispatch_init();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	ee_utility_hook_init();

@@ -24,6 +24,9 @@
 /* The keys that are held up: see order.c. */
 typedef struct EeOrder EeOrder;
 
+/* What the workflow room keeps of a lane. */
+typedef struct EeDispatch EeDispatch;
+
 /* How often events fail: see group.c. */
 typedef struct EeCaution
 {
@@ -71,6 +74,7 @@ typedef struct EeDelivery
 	EeDuePlace	due_after;		/* none of them is due up to it; see retry.c */
 	TimestampTz searched_at;	/* when it was last looked whether that holds */
 	EeCaution	again_caution;	/* with what is tried again */
+	EeDispatch *dispatch;		/* of kind workflow; NULL: not yet */
 	EeOrder    *order;			/* NULL: to be read, where it is ordered */
 	int			again_limit;	/* how many may be tried at once; 0: as time allows */
 	int			again_tried;	/* how many the latest round had time for */

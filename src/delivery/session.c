@@ -28,7 +28,7 @@
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/invalidate.h"
-#include "ground/plan.h"
+#include "store/milestone.h"
 
 /* A lane to which nothing was delivered is stored when it has come so far. */
 #define IDLE_DISTANCE	1000
@@ -42,7 +42,6 @@ static int	process_subscription(const EeSubscription *subscription,
 static int	process_lane(EeDelivery *delivery, int max, bool *moved);
 static int	process_retries(EeDelivery *delivery, int max, bool *moved);
 static void start_position(const char *start, EeLogPosition *position);
-static bool milestone_position(TimestampTz at, EeLogPosition *position);
 
 static const EeUnit session_unit = {begin_unit, commit_unit, abort_unit, true};
 
@@ -293,63 +292,16 @@ ee_sql_start_cursor(PG_FUNCTION_ARGS)
 static void
 start_position(const char *start, EeLogPosition *position)
 {
-	static uint64 nothing_in_progress[1];
-	TimestampTz at;
-
 	if (strcmp(start, "now") == 0)
-	{
 		*position = *ee_log_position_current();
-		return;
-	}
-	if (strcmp(start, "beginning") != 0)
-	{
-		at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-													 CStringGetDatum(start),
-													 ObjectIdGetDatum(InvalidOid),
-													 Int32GetDatum(-1)));
-		if (milestone_position(at, position))
-			return;
-	}
-	/* before the first event: a position that has seen nothing */
-	memset(position, 0, sizeof(*position));
-	position->xmin = position->xmax = FirstNormalTransactionId;
-	position->xip = nothing_in_progress;
-}
-
-/* The latest milestone not after a moment; false when there is none. */
-static bool
-milestone_position(TimestampTz at, EeLogPosition *position)
-{
-	static EePlan latest =
-		EE_PLAN("SELECT seq, snapshot, base_seq FROM event_engine.event_milestones "
-				"WHERE created_at <= $1 ORDER BY created_at DESC LIMIT 1",
-				"timestamptz");
-	MemoryContext caller = CurrentMemoryContext;
-	EePlanFrame frame;
-	EeIdentity	saved;
-	Datum		value = TimestampTzGetDatum(at);
-	bool		found;
-
-	ee_identity_engine(&saved);
-	ee_plan_begin(&frame);
-	found = ee_plan_execute(&latest, &value, NULL, false, 1) > 0;
-	if (found)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		MemoryContext old = MemoryContextSwitchTo(caller);
-		bool		isnull;
-
-		position->seq = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		ee_log_position_set_snapshot(position,
-									 SPI_getbinval(tuple, desc, 2, &isnull));
-		position->base_seq = DatumGetInt64(SPI_getbinval(tuple, desc, 3,
-														 &isnull));
-		MemoryContextSwitchTo(old);
-	}
-	ee_plan_end(&frame);
-	ee_identity_restore(&saved);
-	return found;
+	else if (strcmp(start, "beginning") == 0)
+		ee_milestone_position(DT_NOBEGIN, position);
+	else
+		ee_milestone_position(DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+																	  CStringGetDatum(start),
+																	  ObjectIdGetDatum(InvalidOid),
+																	  Int32GetDatum(-1))),
+							  position);
 }
 
 /*

@@ -93,8 +93,11 @@ ee_maintenance_roles_due(int *n)
 				"AND f.next_attempt_at < 'infinity' "
 				"ORDER BY f.next_attempt_at LIMIT 1) "
 				"UNION ALL SELECT r.created_at FROM event_engine.event_replays r "
-				"WHERE r.subscription_number = s.number AND r.status = 'running') d "
-				"WHERE s.kind = 'handler' GROUP BY s.owner");
+				"WHERE r.subscription_number = s.number AND r.status = 'running' "
+				"UNION ALL SELECT event_engine.dispatcher_due(s.number) "
+				"WHERE s.kind = 'workflow') d "
+				"WHERE s.kind IN ('handler', 'workflow') AND d.at IS NOT NULL "
+				"GROUP BY s.owner");
 	MemoryContext caller = CurrentMemoryContext;
 	EePlanFrame frame;
 	EeIdentity	saved;

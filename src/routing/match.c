@@ -142,6 +142,21 @@ ee_match_pattern(EeMatcher *matcher, const char *pattern, int len)
 }
 
 bool
+ee_match_includes(const EeMatcher *matcher, const char *pattern)
+{
+	for (int i = 0; i < matcher->n_entries; i++)
+	{
+		const EePattern *own = &matcher->entries[i].pattern;
+
+		if ((own->kind == EE_PATTERN_EXACT ||
+			 own->kind == EE_PATTERN_WILDCARD) &&
+			(strcmp(own->value, pattern) == 0 || strcmp(own->value, "#") == 0))
+			return true;
+	}
+	return false;
+}
+
+bool
 ee_match_needs_content(const EeMatcher *matcher)
 {
 	return matcher->needs_content;

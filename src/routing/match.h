@@ -26,6 +26,9 @@ extern EeMatcher *ee_match_compile(Jsonb *match, const char *filter_path,
 /* Could an event of this pattern be wanted?  Looks at the name only. */
 extern bool ee_match_pattern(EeMatcher *matcher, const char *pattern, int len);
 
+/* Is this pattern, a name or a wildcard, one of the matcher's, or are all? */
+extern bool ee_match_includes(const EeMatcher *matcher, const char *pattern);
+
 /* Is a wanted pattern enough, or must the event be looked at? */
 extern bool ee_match_needs_content(const EeMatcher *matcher);
 

@@ -59,3 +59,40 @@ ee_milestone_published(uint64 *xids, int n)
 	ee_identity_restore(&saved);
 	return found;
 }
+
+void
+ee_milestone_position(TimestampTz at, EeLogPosition *position)
+{
+	static EePlan latest =
+		EE_PLAN("SELECT seq, snapshot, base_seq FROM event_engine.event_milestones "
+				"WHERE created_at <= $1 ORDER BY created_at DESC LIMIT 1",
+				"timestamptz");
+	static uint64 nothing_in_progress[1];
+	MemoryContext caller = CurrentMemoryContext;
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		value = TimestampTzGetDatum(at);
+
+	/* a position that has seen nothing */
+	memset(position, 0, sizeof(*position));
+	position->xmin = position->xmax = FirstNormalTransactionId;
+	position->xip = nothing_in_progress;
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	if (ee_plan_execute(&latest, &value, NULL, false, 1) > 0)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		bool		isnull;
+
+		position->seq = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		ee_log_position_set_snapshot(position,
+									 SPI_getbinval(tuple, desc, 2, &isnull));
+		position->base_seq = DatumGetInt64(SPI_getbinval(tuple, desc, 3,
+														 &isnull));
+		MemoryContextSwitchTo(old);
+	}
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+}

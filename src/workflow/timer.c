@@ -1,0 +1,335 @@
+/*
+ * timer.c
+ *	  What a dispatcher has to do by the clock.
+ *
+ * An event that had arrived when a wait was over wins over the clock: a wait
+ * times out only once the lane has read the log up to a moment after that.
+ * Sleeps, first steps and those to be tried again need not wait for it.
+ *
+ * A round is short, so that fresh events come in between, however much is due
+ * at once.  Instances that somebody else has locked are left for later.  Where
+ * there are several lanes, each takes its share of the instances.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "delivery/handler.h"
+#include "delivery/lane.h"
+#include "ground/debug_point.h"
+#include "ground/identity.h"
+#include "ground/plan.h"
+#include "workflow/dispatch.h"
+#include "workflow/postponed.h"
+#include "workflow/resume.h"
+#include "workflow/timer.h"
+
+/* No step is begun later in a round, and no more are looked up. */
+#define ROUND_USECS			(8 * INT64CONST(1000))
+#define CHUNK				100
+
+/* Is it the lane's? */
+#define OF_LANE(id, concurrency, index) \
+	"($" #concurrency " = 1 OR (pg_catalog.uuid_hash(" id ") & 2147483647) " \
+	"% $" #concurrency " = $" #index ")"
+
+/* What is known of a round, also when it fails. */
+typedef struct Progress
+{
+	EeRound		round;
+	EeResumeProgress steps;
+	bool		committing;
+	bool		counted;		/* the attempt at only has been */
+	pg_uuid_t	only;
+} Progress;
+
+static void count_attempt(EeDelivery *delivery, const EeUnit *unit,
+						  Progress *progress);
+static void failed(EeDelivery *delivery, const EeUnit *unit,
+				   Progress *progress, ErrorData *error);
+static void run_due(EeDelivery *delivery, const EeUnit *unit, int max,
+					Progress *progress);
+static void add_due(EeDelivery *delivery, EeResumeList *list);
+static void add_timeouts(EeDelivery *delivery, EeResumeList *list);
+static void add_deadlines(EeDelivery *delivery, EeResumeList *list);
+static void add_rows(EeDelivery *delivery, EeResumeList *list, EePlan *plan,
+					 EeResumeCall call);
+static void find_next_due(EeDelivery *delivery, bool idle);
+
+EeRound
+ee_timer_round(EeDelivery *delivery, const EeUnit *unit, int max)
+{
+	Progress   *progress = MemoryContextAllocZero(delivery->context,
+												  sizeof(Progress));
+	ErrorData  *volatile error = NULL;
+	EeRound		round;
+
+	(void) ee_dispatch_of(delivery);
+	if (delivery->guarded)
+		count_attempt(delivery, unit, progress);
+	unit->begin();
+	PG_TRY();
+	{
+		run_due(delivery, unit, max, progress);
+		progress->committing = true;
+		ee_debug_point("timer_before_commit");
+		/* deferred triggers are the steps' work as well */
+		if (progress->steps.done > 0 && !unit->in_session)
+			ee_handler_timeout_start(delivery->subscription->timeout_ms);
+		unit->commit();
+		ee_handler_timeout_stop();
+	}
+	PG_CATCH();
+	{
+		error = ee_unit_take_error(delivery);
+		unit->abort();
+		ee_unit_heed_cancel(unit, error);
+	}
+	PG_END_TRY();
+	if (error != NULL)
+		failed(delivery, unit, progress, error);
+	else
+		ee_resume_unit_passed(delivery, &progress->steps);
+	round = progress->round;
+	pfree(progress);
+	return round;
+}
+
+static void
+failed(EeDelivery *delivery, const EeUnit *unit, Progress *progress,
+	   ErrorData *error)
+{
+	bool		kept = false;
+
+	delivery->next_due = DT_NOBEGIN;
+	progress->round.delivered = progress->round.failed = 0;
+	progress->round.outcome = EE_ROUND_FAILED;
+	if (progress->steps.in_step || progress->steps.done > 0)
+		kept = ee_resume_unit_failed(delivery, &progress->steps,
+									 progress->committing, error);
+	else
+	{
+		/* no step is to blame */
+		ee_unit_give_up(delivery, unit, error);
+		progress->round.outcome = EE_ROUND_STALE;
+	}
+	if (!kept)
+		FreeErrorData(error);
+}
+
+/*
+ * Under the crash guard: the attempt that comes next is committed before it
+ * is made, and it alone is made.
+ */
+static void
+count_attempt(EeDelivery *delivery, const EeUnit *unit, Progress *progress)
+{
+	EeRoundOutcome outcome;
+	MemoryContext old;
+
+	unit->begin();
+	old = MemoryContextSwitchTo(CurTransactionContext);
+	if (ee_unit_enter(delivery, &outcome))
+	{
+		EeResumeList *list = ee_resume_list(1);
+
+		add_due(delivery, list);
+		if (list->n > 0 &&
+			ee_step_attempt(delivery, &list->items[0].instance))
+		{
+			progress->counted = true;
+			progress->only = list->items[0].instance;
+		}
+	}
+	MemoryContextSwitchTo(old);
+	unit->commit();
+	ee_debug_point("workflow_attempt_counted");
+}
+
+static void
+run_due(EeDelivery *delivery, const EeUnit *unit, int max,
+		Progress *progress)
+{
+	MemoryContext context;
+	MemoryContext old;
+	EeResumeList *list;
+
+	progress->round.outcome = EE_ROUND_IDLE;
+	if (!ee_unit_enter(delivery, &progress->round.outcome))
+		return;
+	context = AllocSetContextCreate(CurTransactionContext,
+									"event_engine timer",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	list = ee_resume_list(ee_resume_limit(delivery, Min(max, CHUNK)));
+	list->locked = true;
+	if (progress->counted)
+	{
+		EeResume   *item = ee_resume_add(list);
+
+		item->call = EE_RESUME_DUE;
+		item->instance = progress->only;
+		list->locked = false;
+	}
+	else
+	{
+		if (!delivery->guarded)
+			add_due(delivery, list);
+		ee_postponed_find(delivery, list);
+		add_timeouts(delivery, list);
+		add_deadlines(delivery, list);
+	}
+	ee_debug_point("timer_found");
+	ee_resume_run(delivery, unit, list, GetCurrentTimestamp() + ROUND_USECS,
+				  &progress->steps);
+	if (progress->steps.done < list->n || list->n == list->max)
+		delivery->next_due = DT_NOBEGIN;
+	else
+		find_next_due(delivery, list->n == 0);
+	progress->round.delivered = progress->steps.resumed;
+	progress->round.failed = progress->steps.failed;
+	if (progress->steps.done > 0)
+		progress->round.outcome = EE_ROUND_DONE;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* ------------------------------------------------------------- what is due */
+
+static void
+add_due(EeDelivery *delivery, EeResumeList *list)
+{
+	static EePlan due =
+		EE_PLAN("SELECT i.id, i.id FROM event_engine.workflow_instances i "
+				"WHERE i.number = $1 AND i.next_attempt_at <= $4 AND "
+				OF_LANE("i.id", 2, 3)
+				" ORDER BY i.next_attempt_at LIMIT $6 FOR UPDATE SKIP LOCKED",
+				"int4", "int4", "int4", "timestamptz", "timestamptz", "int4");
+
+	add_rows(delivery, list, &due, EE_RESUME_DUE);
+}
+
+static void
+add_timeouts(EeDelivery *delivery, EeResumeList *list)
+{
+	static EePlan over =
+		EE_PLAN("SELECT i.id, w.id FROM event_engine.workflow_waits w "
+				"JOIN event_engine.workflow_instances i ON i.id = w.instance_id "
+				"WHERE w.number = $1 AND w.timeout_at <= $4 "
+				"AND (w.pattern IS NULL OR w.timeout_at <= $5) AND "
+				OF_LANE("w.instance_id", 2, 3)
+				" ORDER BY w.timeout_at LIMIT $6 FOR UPDATE OF i SKIP LOCKED",
+				"int4", "int4", "int4", "timestamptz", "timestamptz", "int4");
+
+	add_rows(delivery, list, &over, EE_RESUME_WAIT);
+}
+
+static void
+add_deadlines(EeDelivery *delivery, EeResumeList *list)
+{
+	static EePlan over =
+		EE_PLAN("SELECT i.id, i.id FROM event_engine.workflow_instances i "
+				"WHERE i.number = $1 AND i.deadline_at <= $4 AND "
+				OF_LANE("i.id", 2, 3)
+				" ORDER BY i.deadline_at LIMIT $6 FOR UPDATE SKIP LOCKED",
+				"int4", "int4", "int4", "timestamptz", "timestamptz", "int4");
+
+	add_rows(delivery, list, &over, EE_RESUME_DEADLINE);
+}
+
+static void
+add_rows(EeDelivery *delivery, EeResumeList *list, EePlan *plan,
+		 EeResumeCall call)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		values[6];
+	int			n;
+
+	if (list->n >= list->max)
+		return;
+	values[0] = Int32GetDatum(delivery->subscription->number);
+	values[1] = Int32GetDatum(delivery->lane.concurrency);
+	values[2] = Int32GetDatum(delivery->lane.index);
+	values[3] = TimestampTzGetDatum(now);
+	values[4] = TimestampTzGetDatum(delivery->dispatch->read_at);
+	values[5] = Int32GetDatum(list->max - list->n);
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
+	n = (int) ee_plan_execute(plan, values, NULL, false, 0);
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		EeResume   *item = ee_resume_add(list);
+		bool		isnull;
+
+		item->call = call;
+		item->instance = *DatumGetUUIDP(SPI_getbinval(tuple, desc, 1,
+													  &isnull));
+		item->resumption.kind = EE_RESUMED_BY_TIMEOUT;
+		item->resumption.wait = *DatumGetUUIDP(SPI_getbinval(tuple, desc, 2,
+															 &isnull));
+	}
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+}
+
+/*
+ * When is the next?  What is due and was not found is locked, or is a wait
+ * that events may still end: then the log is to be read first.
+ */
+static void
+find_next_due(EeDelivery *delivery, bool idle)
+{
+	static EePlan next =
+		EE_PLAN("SELECT (SELECT i.next_attempt_at "
+				"FROM event_engine.workflow_instances i "
+				"WHERE i.number = $1 AND i.next_attempt_at IS NOT NULL AND "
+				OF_LANE("i.id", 2, 3) " ORDER BY i.next_attempt_at LIMIT 1), "
+				"(SELECT w.timeout_at FROM event_engine.workflow_waits w "
+				"WHERE w.number = $1 AND w.timeout_at IS NOT NULL AND "
+				OF_LANE("w.instance_id", 2, 3)
+				" ORDER BY w.timeout_at LIMIT 1), "
+				"(SELECT i.deadline_at FROM event_engine.workflow_instances i "
+				"WHERE i.number = $1 AND i.deadline_at IS NOT NULL AND "
+				OF_LANE("i.id", 2, 3) " ORDER BY i.deadline_at LIMIT 1)",
+				"int4", "int4", "int4");
+	TimestampTz now = GetCurrentTimestamp();
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		values[3];
+
+	values[0] = Int32GetDatum(delivery->subscription->number);
+	values[1] = Int32GetDatum(delivery->lane.concurrency);
+	values[2] = Int32GetDatum(delivery->lane.index);
+	delivery->next_due = DT_NOEND;
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
+	ee_plan_execute(&next, values, NULL, false, 1);
+	for (int i = 1; i <= 3; i++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0],
+										  SPI_tuptable->tupdesc, i, &isnull);
+
+		if (isnull)
+			continue;
+		delivery->next_due = Min(delivery->next_due,
+								 DatumGetTimestampTz(value));
+		if (i == 2 && DatumGetTimestampTz(value) <= now &&
+			DatumGetTimestampTz(value) > delivery->dispatch->read_at)
+			delivery->behind = true;
+	}
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	if (idle && !delivery->behind && delivery->next_due <= now)
+		delivery->next_due = now + EE_POSTPONED_USECS;
+	if (ee_postponed_any(delivery))
+		delivery->next_due = Min(delivery->next_due,
+								 now + EE_POSTPONED_USECS);
+}
