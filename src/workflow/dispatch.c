@@ -41,6 +41,7 @@
 #include "workflow/look_back.h"
 #include "workflow/resume.h"
 #include "workflow/timer.h"
+#include "workflow/trigger.h"
 #include "workflow/wait_match.h"
 
 /*
@@ -72,7 +73,8 @@ static void run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 					  Progress *progress);
 static bool covers_waits(EeDelivery *delivery, EeWaitIndex *index);
 static bool read_events(EeDelivery *delivery, EeBatch *batch,
-						EeWaitMatch *match, int max, Progress *progress);
+						EeWaitMatch *match, EeTriggers *triggers, int max,
+						Progress *progress);
 static bool cut_off(EeDelivery *delivery, EeBatch *batch,
 					const EeResume *item);
 static void keep(EeDelivery *delivery, EeBatch *batch,
@@ -212,7 +214,9 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	EeLogPosition *seen;
 	EeResumeList *list;
 	EeWaitMatch *match;
+	EeTriggers	triggers;
 	int64		arrived;
+	int			fired;
 	bool		complete;
 	bool		looked_back;
 
@@ -231,7 +235,8 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	dispatch->index = ee_wait_index_read(dispatch->index,
 										 delivery->subscription->number,
 										 known, delivery->context);
-	if (!covers_waits(delivery, dispatch->index))
+	if (!ee_trigger_begin(&triggers, delivery->subscription->number) ||
+		!covers_waits(delivery, dispatch->index))
 	{
 		ee_batch_end(batch);
 		delivery->behind = true;
@@ -247,7 +252,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	looked_back = ee_look_back(delivery, dispatch, match, batch->snapshot,
 							   &arrived);
 	complete = looked_back &&
-		read_events(delivery, batch, match, max, progress);
+		read_events(delivery, batch, match, &triggers, max, progress);
 	ee_wait_match_end(match);
 	ee_debug_point("workflow_matched");
 
@@ -264,6 +269,8 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	}
 	else if (!looked_back)
 		(void) cut_off(delivery, batch, NULL);
+	fired = ee_trigger_fire(&triggers, looked_back ?
+							batch->next->at.seq : 0);
 	if (!complete)
 		batch->exhausted = false;
 	ee_batch_end(batch);
@@ -275,8 +282,8 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	delivery->behind = !progress->read_all;
 	if (progress->steps.done > 0 || progress->events > 0)
 		progress->round.outcome = EE_ROUND_DONE;
-	if (progress->steps.done > 0 || progress->events >= STORE_AFTER ||
-		arrived >= STORE_AFTER || batch->last)
+	if (progress->steps.done > 0 || fired > 0 ||
+		progress->events >= STORE_AFTER || arrived >= STORE_AFTER || batch->last)
 	{
 		batch->next->delivered += progress->round.delivered;
 		batch->next->failed += progress->round.failed;
@@ -331,7 +338,7 @@ covers_waits(EeDelivery *delivery, EeWaitIndex *index)
 /* False: the list is full, and the last event may be wanted by more. */
 static bool
 read_events(EeDelivery *delivery, EeBatch *batch, EeWaitMatch *match,
-			int max, Progress *progress)
+			EeTriggers *triggers, int max, Progress *progress)
 {
 	int			limit = Min(max, delivery->subscription->batch_size);
 
@@ -348,6 +355,7 @@ read_events(EeDelivery *delivery, EeBatch *batch, EeWaitMatch *match,
 			batch->next->at.seq = previous;
 			return false;
 		}
+		ee_trigger_note(triggers, slot);
 		progress->events++;
 	}
 	return true;

@@ -1,0 +1,74 @@
+-- Events about workflows: with their correlation, only where somebody wants
+-- them, and without end only up to the limit of hops.
+SET client_min_messages = warning;
+SELECT count(event_engine.register_event_definition(p)) FROM unnest('{job.wanted,job.done,job.noted}'::text[]) AS p;
+CREATE FUNCTION life_step(i event_engine.workflow_instance, r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	IF i.step = 'start' THEN
+		PERFORM event_engine.publish_event('job.noted', '{}');
+		RETURN event_engine.wait_for('job.done', condition => '$.payload.job == $workflow.correlationKey', next_step => 'done');
+	ELSIF (r.event).payload ? 'fail' THEN
+		RAISE EXCEPTION 'cannot be done';
+	END IF;
+	RETURN event_engine.complete('{"done": true}');
+END $$;
+SELECT event_engine.register_workflow('job', 'life_step', options => '{"max_attempts": 2, "backoff_ms": 0}') IS NOT NULL AS registered;
+SELECT pattern, source_types, status FROM event_engine.event_definitions WHERE pattern ~ '^workflow\.' ORDER BY pattern;
+CREATE VIEW told AS SELECT pattern, payload - 'id' - 'durationMs' - 'workflow' - 'version' AS payload, metadata - 'causationId' AS metadata,
+	source ->> 'type' AS source, source ->> 'name' AS name
+FROM event_engine.events WHERE pattern ~ '^(workflow|job.noted)' ORDER BY seq;
+
+-- nobody wants them
+SELECT event_engine.start_workflow('job', correlation_key => 'j-0') IS NOT NULL AS started;
+CALL event_engine.run_pending();
+SELECT * FROM told WHERE pattern <> 'job.noted';
+-- whatever may want one has it published
+SELECT event_engine.subscribe('life-ends', '{workflow.finished}') IS NOT NULL AS subscribed;
+SELECT event_engine.publish_event('job.done', '{"job": "j-0"}') IS NOT NULL AS done;
+CALL event_engine.run_pending();
+SELECT pattern, payload FROM told WHERE pattern <> 'job.noted';
+SELECT event_engine.subscribe('life', '{workflow.*}') IS NOT NULL AS subscribed;
+CREATE TABLE life_seen AS SELECT max(seq) AS seq FROM event_engine.events;
+SELECT event_engine.create_workflow_trigger('job', 'job.wanted', correlation_key => '$.payload.job') AS wanted \gset
+SELECT event_engine.publish_event('job.wanted', '{"job": "j-1"}', '{"correlationId": "life"}') IS NOT NULL AS wanted;
+CALL event_engine.run_pending();
+SELECT event_engine.publish_event('job.done', '{"job": "j-1", "fail": true}', '{"correlationId": "other"}') IS NOT NULL AS done;
+CALL event_engine.run_pending(ahead => true);
+SELECT event_engine.publish_event('job.wanted', '{"job": "j-2"}', '{"correlationId": "cancelled"}') IS NOT NULL AS wanted;
+CALL event_engine.run_pending();
+SELECT event_engine.cancel_workflow(id, 'no longer needed') FROM event_engine.workflow_instances WHERE correlation_key = 'j-2';
+SELECT pattern, payload ->> 'step' AS step, payload ->> 'attempt' AS attempt, payload ->> 'result' AS result, payload ->> 'resumedBy' AS resumed_by,
+	payload ->> 'wait' AS wait, payload ->> 'error' AS error, metadata, name
+FROM told OFFSET (SELECT count(*) FROM event_engine.events AS e, life_seen AS s WHERE e.pattern ~ '^(workflow|job.noted)' AND e.seq <= s.seq);
+SELECT tree, state, detail FROM event_engine.trace_events('life', deliveries => false);
+
+-- none at all
+SET event_engine.workflow_events = none;
+SELECT event_engine.start_workflow('job') AS quiet \gset
+SELECT event_engine.cancel_workflow(:'quiet');
+SELECT count(*) FROM event_engine.events WHERE payload ->> 'id' = :'quiet';
+SELECT event_engine.unsubscribe(s) FROM unnest('{life,life-ends}'::text[]) AS s;
+SET event_engine.workflow_events = 'all';
+SELECT event_engine.start_workflow('job') AS loud \gset
+SELECT event_engine.cancel_workflow(:'loud');
+SELECT count(*) FROM event_engine.events WHERE payload ->> 'id' = :'loud';
+RESET event_engine.workflow_events;
+
+-- a workflow that is started by its own end comes to one
+CREATE FUNCTION life_loop(i event_engine.workflow_instance, r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE sql AS $$ SELECT event_engine.complete() $$;
+SELECT event_engine.register_workflow('loop', 'life_loop') IS NOT NULL AS registered;
+SELECT event_engine.create_workflow_trigger('loop', 'workflow.completed', event_condition => '$.payload.workflow == "loop"') AS looping \gset
+SET event_engine.store_hop_limit = 5;
+SELECT event_engine.start_workflow('loop') IS NOT NULL AS started;
+CALL event_engine.run_pending();
+SELECT status, metadata -> 'hops' AS hops FROM event_engine.workflow_instances WHERE workflow = 'loop' ORDER BY created_at;
+SELECT workflow, error_message, error_details FROM event_engine.workflow_trigger_failures;
+
+SELECT event_engine.drop_workflow_trigger(t) FROM unnest(ARRAY[:'wanted', :'looping']::uuid[]) AS t;
+DROP VIEW told;
+DROP TABLE life_seen;
+TRUNCATE event_engine.workflow_instances, event_engine.workflow_steps, event_engine.workflow_waits, event_engine.workflow_wait_keys,
+	event_engine.workflow_definitions, event_engine.workflow_trigger_failures;
+SELECT event_engine.unsubscribe('workflow:' || current_user);
+DROP FUNCTION life_step, life_loop;
+DELETE FROM event_engine.event_definitions WHERE pattern ~ '^(job|workflow)\.';
