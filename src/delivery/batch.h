@@ -61,6 +61,7 @@ typedef struct EeDelivery
 	uint64		cursors_generation; /* cursor was loaded under */
 	int			member;			/* of the role's executors, whose lane it is */
 	uint32		helped;			/* others' rounds for us, when we knew all */
+	bool		borrowed;		/* it is another's, who may step in any time */
 	int			limit;			/* events the next batch may take; 0: as set */
 	bool		single_next;	/* and the one after it takes one */
 	EeCaution	caution;		/* with new events */

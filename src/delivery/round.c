@@ -95,6 +95,7 @@ ee_round_beside(EeDelivery *base, EePriority class, MemoryContext parent)
 	delivery->lane = ee_lane_of(base->subscription, base->lane.index, class);
 	delivery->base = base;
 	delivery->member = base->member;
+	delivery->borrowed = base->borrowed;
 	delivery->next_due = DT_NOEND;
 	delivery->guarded = base->guarded;
 	delivery->registry_generation = base->registry_generation;

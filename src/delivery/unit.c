@@ -21,6 +21,8 @@
 #include "ground/invalidate.h"
 #include "ground/shared.h"
 
+static void forget(EeDelivery *delivery);
+
 /*
  * Take the lane's lock and see whether the subscription is still what we know.
  * Whoever changes or removes it locks all lanes first, so nothing is delivered
@@ -40,17 +42,19 @@ ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome)
 		*outcome = EE_ROUND_STALE;
 		return false;
 	}
-	/* one that stood in for us has had the lane until now, or has not */
-	if (delivery->helped != ee_shared_executor_helped())
+	/* somebody who stood in for us may have had the lane until now */
+	if (delivery->borrowed ||
+		delivery->helped != ee_shared_executor_helped())
 	{
 		delivery->helped = ee_shared_executor_helped();
-		ee_unit_forget(delivery);
+		forget(delivery);
 	}
 	return true;
 }
 
-void
-ee_unit_forget(EeDelivery *delivery)
+/* What is known of the lane is read again. */
+static void
+forget(EeDelivery *delivery)
 {
 	delivery->cursor = NULL;
 	ee_order_forget(delivery);

@@ -49,9 +49,6 @@ typedef struct EeRound
  */
 extern bool ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome);
 
-/* Somebody else may have moved the lane: what is known of it is read again. */
-extern void ee_unit_forget(EeDelivery *delivery);
-
 /* Around a handler. */
 extern void ee_unit_act_as_owner(EeDelivery *delivery, const EeUnit *unit,
 								 EeIdentity *saved);

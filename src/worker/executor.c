@@ -390,6 +390,7 @@ add_lanes(EeSubscription *subscription, int members)
 		delivery = ee_round_delivery(subscription, i,
 									 subscriptions_generation, set_context);
 		delivery->member = its_member;
+		delivery->borrowed = is_helper;
 		ee_round_expand(delivery);
 		delivery->guarded = guarded &&
 			subscription->kind != EE_SUBSCRIPTION_NOTIFY;
@@ -625,11 +626,7 @@ run_one(EeDelivery *delivery)
 	EeRound		round;
 
 	pg_atomic_write_u64(&slot->busy_since, GetCurrentTimestamp());
-	if (is_helper)
-	{
-		helping = delivery->member;
-		ee_unit_forget(delivery);
-	}
+	helping = delivery->member;
 	if (delivery->behind)
 	{
 		pgstat_report_activity(STATE_RUNNING,
