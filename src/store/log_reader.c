@@ -164,24 +164,28 @@ ee_log_reader_end(EeLogReader *reader)
 
 /* ----------------------------------------------------------------- streams */
 
-/* Transactions that were in progress at low and are finished at high. */
+/*
+ * Transactions that were in progress at low and are finished at high.  Events
+ * that another cluster wrote may bear their xids, and were seen by low.
+ */
 static void
 open_late(EeLogReader *reader)
 {
 	const EeLogCursor *cursor = reader->cursor;
+	int64		after = Max(cursor->seq, cursor->low.base_seq);
 	int			n_late;
 	uint64	   *late = ee_log_position_late(&cursor->low, &cursor->high,
 											&n_late);
 	int			n_partitions;
 	EePartition **partitions;
 
-	if (n_late == 0)
+	if (n_late == 0 || after >= cursor->low.seq)
 	{
 		reader->late_done = true;
 		open_new(reader);
 		return;
 	}
-	partitions = ee_partition_candidates(cursor->seq, cursor->low.seq,
+	partitions = ee_partition_candidates(after, cursor->low.seq,
 										 &n_partitions);
 	for (int p = 0; p < n_partitions; p++)
 	{
@@ -196,7 +200,7 @@ open_late(EeLogReader *reader)
 			ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_XID8EQ,
 						FullTransactionIdGetDatum(FullTransactionIdFromU64(late[i])));
 			ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT,
-						Int64GetDatum(cursor->seq));
+						Int64GetDatum(after));
 			ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT8LE,
 						Int64GetDatum(cursor->low.seq));
 			add_stream(reader, heap,
