@@ -20,25 +20,28 @@
 #define LANES_PER_UNIT	50
 
 static int	store_some(List *deliveries, int from, int64 distance,
-					   const EeUnit *unit);
+					   const EeUnit *unit, int *n_stored);
 static bool is_far(const EeDelivery *delivery, int64 distance);
 static EeCursor *store_one(EeDelivery *delivery);
 
-void
+int
 ee_idle_store(List *deliveries, int64 distance, const EeUnit *unit)
 {
+	int			stored = 0;
 	int			i = 0;
 
 	while (i < list_length(deliveries))
 	{
 		CHECK_FOR_INTERRUPTS();
-		i = store_some(deliveries, i, distance, unit);
+		i = store_some(deliveries, i, distance, unit, &stored);
 	}
+	return stored;
 }
 
 /* Where to go on. */
 static int
-store_some(List *deliveries, int from, int64 distance, const EeUnit *unit)
+store_some(List *deliveries, int from, int64 distance, const EeUnit *unit,
+		   int *n_stored)
 {
 	EeDelivery *stored[LANES_PER_UNIT];
 	EeCursor   *cursors[LANES_PER_UNIT];
@@ -70,6 +73,7 @@ store_some(List *deliveries, int from, int64 distance, const EeUnit *unit)
 	unit->commit();
 	for (int k = 0; k < n; k++)
 		ee_batch_committed(stored[k], cursors[k]);
+	*n_stored += n;
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	return i;

@@ -12,9 +12,9 @@
 /*
  * Of these deliveries (List of EeDelivery *) those that have come at least so
  * far since they were stored, and that nobody else has in hand; each unit of
- * work stores some.
+ * work stores some.  Returns how many.
  */
-extern void ee_idle_store(List *deliveries, int64 distance,
+extern int	ee_idle_store(List *deliveries, int64 distance,
 						  const EeUnit *unit);
 
 #endif							/* EE_IDLE_H */

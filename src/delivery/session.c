@@ -216,7 +216,8 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 			if (lane == NULL)
 				continue;
 			done += process_lane(lane, max - done, &moved);
-			ee_idle_store(list_make1(lane), IDLE_DISTANCE, &session_unit);
+			moved |= ee_idle_store(list_make1(lane), IDLE_DISTANCE,
+								   &session_unit) > 0;
 		}
 	}
 	for (int i = 0; i < subscription->concurrency && done < max; i++)
