@@ -218,6 +218,7 @@ BEGIN
 			count(*) FILTER (WHERE s.status = 'paused') AS paused,
 			count(*) FILTER (WHERE s.status = 'broken') AS broken,
 			count(*) FILTER (WHERE s.kind <> 'pull') AS worked,
+			count(*) FILTER (WHERE s.kind = 'handler') AS handlers,
 			count(*) FILTER (WHERE s.breaker <> 'closed'
 				AND s.status = 'active') AS open,
 			COALESCE(sum(s.delivered), 0) AS delivered,
@@ -280,6 +281,14 @@ BEGIN
 			'pendingCount', totals.pending,
 			'deadLetterCount', stranded,
 			'lastProcessedAt', totals.moved_at),
+		'config', jsonb_build_object(
+			'enabled', current_setting('event_engine.delivery_enabled')::boolean,
+			'pollingInterval', current_setting('event_engine.delivery_poll_interval'),
+			'payloadLimit', current_setting('event_engine.store_max_payload'),
+			'maxQueueDepth', current_setting('event_engine.store_max_queue_depth')::integer,
+			'highWatermark', current_setting('event_engine.store_high_watermark')::integer,
+			'backpressure', current_setting('event_engine.store_backpressure'),
+			'retention', current_setting('event_engine.operations_retention')),
 		'workers', jsonb_build_object(
 			'launcher', workers.launcher > 0,
 			'router', workers.router > 0,
@@ -287,6 +296,7 @@ BEGIN
 			'busy', workers.busy),
 		'registry', jsonb_build_object(
 			'eventTypes', registry.definitions,
+			'totalHandlers', totals.handlers,
 			'subscriptions', totals.subscriptions,
 			'active', totals.active,
 			'paused', totals.paused,

@@ -69,6 +69,7 @@ SELECT event_engine.health() ->> 'status' IN ('degraded', 'unhealthy') AS status
 	(event_engine.health() -> 'stats') - 'lastProcessedAt' AS stats,
 	event_engine.health() -> 'registry' AS registry;
 SELECT jsonb_object_keys(event_engine.health()) AS key ORDER BY 1;
+SELECT event_engine.health() -> 'config' AS config;
 SELECT event_engine.unsubscribe(s) FROM unnest('{pulled,paused,handled}'::text[]) AS s;
 DROP FUNCTION digest(event_engine.event);
 DROP EXTENSION event_engine;
