@@ -137,3 +137,64 @@ REVOKE ALL ON FUNCTION
 	event_engine.list_workflows_as(oid, text, text, text, text, uuid, timestamptz, timestamptz, uuid, integer),
 	event_engine.list_workflow_definitions_as(oid, text)
 FROM PUBLIC;
+
+/* ---- Instances that are over ---- */
+
+/*
+ * delete_workflows: forget instances that are over, with their history, those
+ * that ended first before the others.
+ *
+ *	finished_before		which: those that ended before this time
+ *	of_workflow, in_status	of this workflow, with this status only
+ *	max_instances		how many at once
+ *
+ * Result: how many were deleted.  Their idempotency keys may be used again.
+ */
+CREATE FUNCTION event_engine.delete_workflows_as(caller oid,
+		finished_before timestamptz, of_workflow text, in_status text,
+		max_instances integer)
+	RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	upkeep CONSTANT boolean := has_function_privilege(caller,
+		'event_engine.run_maintenance()', 'EXECUTE');
+	ids uuid[];
+BEGIN
+	IF finished_before IS NULL OR COALESCE(max_instances, 0) < 1 THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'finished_before must be a time, and max_instances at least 1';
+	END IF;
+	-- what somebody is resuming is not over
+	SELECT array_agg(o.id) INTO ids FROM (SELECT i.id
+		FROM event_engine.workflow_instances AS i
+		WHERE i.finished_at < delete_workflows_as.finished_before
+			AND i.status IN ('completed', 'failed', 'cancelled', 'timed_out')
+			AND (of_workflow IS NULL OR i.workflow = of_workflow)
+			AND (in_status IS NULL OR i.status = in_status)
+			AND (upkeep OR EXISTS (SELECT
+				FROM event_engine.workflow_definitions AS d
+				WHERE d.id = i.definition_id
+					AND pg_has_role(caller, d.owner::oid, 'USAGE')))
+		ORDER BY i.finished_at LIMIT max_instances
+		FOR UPDATE SKIP LOCKED) AS o;
+	DELETE FROM event_engine.workflow_steps AS s
+		WHERE s.instance_id = ANY (ids);
+	DELETE FROM event_engine.workflow_instances AS i WHERE i.id = ANY (ids);
+	RETURN COALESCE(cardinality(ids), 0);
+END
+$$;
+COMMENT ON FUNCTION event_engine.delete_workflows_as(oid, timestamptz, text, text, integer) IS
+	'Does the work of delete_workflows() for the given role.';
+
+CREATE FUNCTION event_engine.delete_workflows(finished_before timestamptz,
+		of_workflow text DEFAULT NULL, in_status text DEFAULT NULL,
+		max_instances integer DEFAULT 10000)
+	RETURNS bigint
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.delete_workflows(timestamptz, text, text, integer) IS
+	'Forgets instances that ended before a time, with their history.';
+
+REVOKE ALL ON FUNCTION
+	event_engine.delete_workflows_as(oid, timestamptz, text, text, integer)
+FROM PUBLIC;

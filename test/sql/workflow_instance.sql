@@ -88,6 +88,15 @@ SELECT array_agg(event_engine.start_workflow('outside', correlation_key => 'page
 SELECT count(*), min(id::text) AS last FROM event_engine.list_workflows('outside', with_key => 'page', max_instances => 3) \gset
 SELECT :count AS first, count(*) AS rest FROM event_engine.list_workflows('outside', with_key => 'page', before_id => :'last');
 
+-- those that are over are forgotten, the first to end first
+SELECT event_engine.delete_workflows(NULL);
+SELECT event_engine.delete_workflows(now() - interval '1 day');
+SELECT event_engine.delete_workflows(now() + interval '1 day', 'another');
+SELECT event_engine.delete_workflows(now() + interval '1 day', in_status => 'cancelled');
+SELECT event_engine.delete_workflows(now() + interval '1 day', max_instances => 1);
+SELECT status, count(*) FROM event_engine.workflow_instances GROUP BY status ORDER BY status;
+SELECT result, count(*) FROM event_engine.workflow_steps GROUP BY result ORDER BY result;
+
 DROP VIEW instances;
 DELETE FROM event_engine.workflow_instances;
 DELETE FROM event_engine.workflow_steps;
