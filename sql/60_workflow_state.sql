@@ -75,8 +75,9 @@ ALTER TABLE event_engine.workflow_definitions
  *	parent_id			of the instance that started it
  *	metadata			correlationId, causationId, ... for the events it publishes
  *
- * A step changes no column that an index needs, save the first one and those
- * that failed: the room left in the pages lets the new row stay near the old.
+ * A step changes no column that an index needs, save the first one, the last
+ * one and those that failed: the room left in the pages lets the new row stay
+ * near the old.
  */
 CREATE TABLE event_engine.workflow_instances (
 	id uuid NOT NULL PRIMARY KEY,

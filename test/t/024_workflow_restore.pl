@@ -35,7 +35,7 @@ BEGIN
 		RETURN event_engine.complete(r.events);
 	END IF;
 	RETURN CASE i.correlation_key
-		WHEN 'sleeps' THEN event_engine.sleep_for('4 s', 'end')
+		WHEN 'sleeps' THEN event_engine.sleep_for('1 day', 'end')
 		WHEN 'both' THEN event_engine.wait_for_all(ARRAY[event_engine.wait_for('flow.go', '$.payload.n == 3', name => 'three'),
 			event_engine.wait_for('flow.*', '$.payload.n == 4', name => 'four')], 'end')
 		ELSE wait END;
@@ -68,6 +68,8 @@ my $all = 'SELECT id, workflow, status, step, steps, input, state, wait_needed, 
   . ' FROM event_engine.workflow_instances ORDER BY id';
 is($target->safe_psql('shop', $all), $source->safe_psql('shop', $all), 'all stand where they stood');
 
+# as if a day had passed
+$target->safe_psql('shop', "UPDATE event_engine.workflow_waits SET timeout_at = timeout_at - interval '1 day' WHERE pattern IS NULL");
 $target->append_conf('postgresql.conf', 'event_engine.delivery_enabled = on');
 $target->reload;
 wait_until($target, 'shop', "SELECT count(*) = 1 FROM taken WHERE key = 'before' AND step = 'end' AND n = 1", 'what had been published resumes');
