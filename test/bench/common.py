@@ -1,4 +1,6 @@
-"""What the figures share: connections, the payload, rounds, the table."""
+"""What the figures share: connections, the payload, publishers, rounds, the
+table."""
+import multiprocessing
 import os
 import re
 import statistics
@@ -58,6 +60,65 @@ def wait_until(connection, sql, args=None, timeout=120):
         if time.monotonic() > end:
             raise TimeoutError('%s %s' % (' '.join(sql.split()), args or ''))
         time.sleep(0.005)
+
+
+def old_snapshot():
+    """A session that holds a snapshot until it is rolled back."""
+    connection = connect(autocommit=False)
+    connection.set_session(isolation_level='REPEATABLE READ')
+    run(connection, 'SELECT count(*) FROM pg_class')
+    return connection
+
+
+def dead_rows(connection):
+    """Dead rows of our tables and the partitions of the log."""
+    run(connection, 'SELECT pg_stat_clear_snapshot()')
+    return dict(run(connection, """
+        SELECT relname, n_dead_tup FROM pg_stat_user_tables
+        WHERE schemaname = 'event_engine' AND n_dead_tup > 0
+        ORDER BY n_dead_tup DESC"""))
+
+
+class Publishers:
+    """Processes that publish so many events a second together, at_once with
+    each call; several, so that a slow disk does not keep them below the
+    rate."""
+
+    def __init__(self, processes, rate, seconds, at_once=1):
+        self.count = multiprocessing.Value('q', 0)
+        self.start = time.monotonic() + 0.5
+        self.rate = rate / processes
+        self.seconds = seconds
+        self.at_once = at_once
+        self.processes = [multiprocessing.Process(target=self._publish)
+                          for _ in range(processes)]
+        for process in self.processes:
+            process.start()
+
+    def _publish(self):
+        connection = connect()
+        if self.at_once == 1:
+            run(connection, 'PREPARE call(jsonb) AS'
+                " SELECT event_engine.publish_event('%s', $1)" % PATTERN)
+            sql, document = 'EXECUTE call(%s)', payload()
+        else:
+            sql = 'SELECT count(*) FROM event_engine.publish_events(%s)'
+            document = envelopes(payload(n) for n in range(self.at_once))
+        n = 0
+        while time.monotonic() < self.start + self.seconds:
+            left = self.start + n / self.rate - time.monotonic()
+            if left > 0:
+                time.sleep(left)
+            run(connection, sql, (document,))
+            n += self.at_once
+            with self.count.get_lock():
+                self.count.value += self.at_once
+
+    def finish(self):
+        """How many they have published."""
+        for process in self.processes:
+            process.join()
+        return self.count.value
 
 
 def pgbench(script, clients, seconds, database='bench'):

@@ -1,10 +1,9 @@
 """A snapshot held open while 2,000 events a second are published and consumed,
 and one in a hundred fails and is tried again."""
-import multiprocessing
 import time
 
-from common import PATTERN, connect, envelopes, payload, run, value
-from snapshot import dead_rows
+from common import (PATTERN, Publishers, connect, dead_rows, old_snapshot, run,
+                    value)
 
 RATE = 2000
 AT_ONCE = 10
@@ -19,23 +18,6 @@ BEGIN
         extract(epoch FROM clock_timestamp() - event.created_at) * 1000);
 END $$;
 """
-
-
-def publisher(rate, seconds, start, count):
-    """Several events a call, so that a slow disk does not keep them below the
-    rate."""
-    connection = connect()
-    sql = 'SELECT count(*) FROM event_engine.publish_events(%s)'
-    document = (envelopes(payload(n) for n in range(AT_ONCE)),)
-    n = 0
-    while time.monotonic() < start + seconds:
-        left = start + n / rate - time.monotonic()
-        if left > 0:
-            time.sleep(left)
-        run(connection, sql, document)
-        n += AT_ONCE
-    with count.get_lock():
-        count.value += n
 
 
 def slices(connection, n):
@@ -57,20 +39,8 @@ def figures(report, options):
         " handler => 'bench.flaky_delay',"
         " options => '{\"breaker_threshold\": 0, \"max_attempts\": 20}')", (PATTERN,))
     run(connection, 'VACUUM')
-    holder = connect(autocommit=False)
-    holder.set_session(isolation_level='REPEATABLE READ')
-    run(holder, 'SELECT count(*) FROM pg_class')
-    count = multiprocessing.Value('q', 0)
-    start = time.monotonic() + 0.5
-    processes = [multiprocessing.Process(target=publisher,
-                                         args=(RATE / PUBLISHERS, seconds,
-                                               start, count))
-                 for _ in range(PUBLISHERS)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    published = count.value
+    holder = old_snapshot()
+    published = Publishers(PUBLISHERS, RATE, seconds, AT_ONCE).finish()
     end = time.monotonic() + 60
     while value(connection, "SELECT delivered FROM bench.stand('flaky')") < \
             published and time.monotonic() < end:

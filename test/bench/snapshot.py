@@ -1,38 +1,12 @@
 """A snapshot held open while 1,000 events a second are published and
 consumed."""
-import multiprocessing
 import time
 
-from common import PATTERN, connect, payload, run, value
+from common import (PATTERN, Publishers, connect, dead_rows, old_snapshot, run,
+                    value)
 
 RATE = 1000
 PUBLISHERS = 4
-
-
-def publisher(rate, seconds, start, count):
-    connection = connect()
-    run(connection, "PREPARE call(jsonb) AS SELECT event_engine.publish_event('%s', $1)"
-        % PATTERN)
-    while time.monotonic() < start:
-        time.sleep(0.001)
-    n = 0
-    while time.monotonic() < start + seconds:
-        left = start + n / rate - time.monotonic()
-        if left > 0:
-            time.sleep(left)
-        run(connection, 'EXECUTE call(%s)', (payload(n),))
-        n += 1
-        with count.get_lock():
-            count.value += 1
-
-
-def dead_rows(connection):
-    """Dead rows of our tables and the partitions of the log."""
-    run(connection, 'SELECT pg_stat_clear_snapshot()')
-    return dict(run(connection, """
-        SELECT relname, n_dead_tup FROM pg_stat_user_tables
-        WHERE schemaname = 'event_engine' AND n_dead_tup > 0
-        ORDER BY n_dead_tup DESC"""))
 
 
 def figures(report, options):
@@ -41,32 +15,20 @@ def figures(report, options):
     run(connection, "SELECT event_engine.subscribe('steady', ARRAY[%s],"
         " handler => 'bench.effect')", (PATTERN,))
     run(connection, 'VACUUM')
-    holder = connect(autocommit=False)
-    holder.set_session(isolation_level='REPEATABLE READ')
-    run(holder, 'SELECT count(*) FROM pg_class')
+    holder = old_snapshot()
     before = sum(dead_rows(connection).values())
 
-    count = multiprocessing.Value('q', 0)
-    start = time.monotonic() + 0.5
-    # several, so that a slow disk does not keep them below the rate
-    processes = [multiprocessing.Process(target=publisher,
-                                         args=(RATE / PUBLISHERS, seconds,
-                                               start, count))
-                 for _ in range(PUBLISHERS)]
-    for process in processes:
-        process.start()
+    publishers = Publishers(PUBLISHERS, RATE, seconds)
     series = []
-    at = start
-    while at < start + seconds - 1:
+    at = publishers.start
+    while at < publishers.start + seconds - 1:
         at += 1
         time.sleep(max(0, at - time.monotonic()))
-        published = count.value
+        published = publishers.count.value
         delivered = value(connection,
                           "SELECT delivered FROM bench.stand('steady')")
         series.append((published, delivered))
-    for process in processes:
-        process.join()
-    published = count.value
+    published = publishers.finish()
     end = time.monotonic() + 60
     while value(connection, "SELECT delivered FROM bench.stand('steady')") < \
             published and time.monotonic() < end:
