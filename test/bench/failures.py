@@ -1,5 +1,5 @@
-"""Handlers that fail: what 1 % of failures cost, and what becomes of new
-events while 100,000 others are due to be tried again."""
+"""Handlers that fail: what 1 % of failures cost, and what becomes of keys that
+have none."""
 import json
 import multiprocessing
 import time
@@ -162,41 +162,9 @@ def undelayed(report, connection):
     run(connection, "SELECT event_engine.unsubscribe('keys')")
 
 
-def due_at_once(report, connection):
-    run(connection, 'TRUNCATE bench.effect')
-    run(connection, "SELECT event_engine.subscribe('moody', ARRAY[%s], handler =>"
-        " 'bench.moody', options => '{\"start\": \"beginning\", \"backoff_ms\": 86400000, \"breaker_threshold\": 0}')",
-        (PATTERN,))
-    while settled(connection, 'moody') < BACKLOG:
-        time.sleep(0.1)
-    calm = fresh_latency(connection, 5, 1000000)
-    run(connection, 'UPDATE bench.mood SET good = true')
-    run(connection, "UPDATE event_engine.deliveries SET next_attempt_at ="
-        " clock_timestamp() + '1 second'")
-    run(connection, 'SELECT event_engine.wake_workers()')
-    time.sleep(0.8)
-    busy = fresh_latency(connection, 3, 2000000)
-    left = value(connection, 'SELECT count(*) FROM event_engine.deliveries')
-    series = []
-    while series[-1:] != [0]:
-        time.sleep(0.5)
-        series.append(value(connection,
-                            'SELECT count(*) FROM event_engine.deliveries'))
-    report.note('100,000 due at once: %d after 3 s, then each half second %s' %
-                (left, ' '.join(map(str, series))))
-    report.note('new events, ms: p50 %.2f, p99 %.2f, max %.2f; without retries'
-                ' p50 %.2f, p99 %.2f' %
-                (percentile(busy, 0.5), percentile(busy, 0.99), max(busy),
-                 percentile(calm, 0.5), percentile(calm, 0.99)))
-    report.at_most('100,000 retries due at once: p99 of new events, ms', 20,
-                   percentile(busy, 0.99))
-    run(connection, "SELECT event_engine.unsubscribe('moody')")
-
-
 def figures(report, options):
     connection = connect()
     run(connection, HANDLERS)
     one_percent(report, connection, 3 if not options.thorough else 7)
     ordered(report, connection, 3 if not options.thorough else 7)
     undelayed(report, connection)
-    due_at_once(report, connection)

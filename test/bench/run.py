@@ -1,6 +1,6 @@
 """Measures the figures on the server that PGHOST and PGPORT name.
 
-    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,urgent,retries,snapshot]
+    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,due,urgent,rates,retries,snapshot]
         [--thorough] [--seconds 120] [--pgq]
 """
 import argparse
@@ -9,18 +9,21 @@ import sys
 import time
 
 import consume
+import due
 import failures
 import fanout
 import latency
 import publish
+import rates
 import retries
 import snapshot
 import urgent
 from common import Report, connect, flush_ms, run, run_file, value
 
 FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
-           'latency': latency, 'failures': failures, 'urgent': urgent,
-           'retries': retries, 'snapshot': snapshot}
+           'latency': latency, 'failures': failures, 'due': due,
+           'urgent': urgent, 'rates': rates, 'retries': retries,
+           'snapshot': snapshot}
 
 
 def main():
