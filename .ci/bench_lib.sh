@@ -25,6 +25,12 @@ install_uuid7() {
 	cp build/bench_uuid7.so "$("$BIN/pg_config" --pkglibdir)/"
 }
 
+# A client of the peers that costs next to nothing.
+install_pull() {
+	"${CC:-gcc}" -O2 -Wall -I "$("$BIN/pg_config" --includedir)" -o build/bench_pull \
+		test/bench/peers/pull.c -lpq
+}
+
 # start_bench_server: durable settings, all else default.
 start_bench_server() {
 	server=$PLACE/bench

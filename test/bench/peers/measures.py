@@ -1,7 +1,9 @@
 """What is measured.  Each function does one round of one peer and gives a
 number, or None where the peer has no such thing."""
 import multiprocessing
+import os
 import re
+import subprocess
 import time
 
 from common import connect, payload, percentile, pgbench, run, value
@@ -72,6 +74,21 @@ def pull(peer, drain, clients):
         process.join()
     assert count.value == BACKLOG, count.value
     return BACKLOG / (ended - begun)
+
+
+def pull_in_c(peer, drain, clients):
+    """The same by clients in C, which look at each value and do no more."""
+    counted, statements = peer.statements(drain)
+    program = os.path.join(os.environ.get('BENCH_BUILD', 'build'), 'bench_pull')
+    begun = time.monotonic()
+    processes = [subprocess.Popen([program, peer.database, '0', str(counted)] +
+                                  list(statements), stdout=subprocess.PIPE)
+                 for _ in range(clients)]
+    results = [process.communicate()[0].split() for process in processes]
+    took = time.monotonic() - begun
+    assert sum(int(result[0]) for result in results) == BACKLOG, results
+    return BACKLOG / (max(float(result[1]) for result in results)
+                      if clients == 1 else took)
 
 
 def inside(peer, drain):

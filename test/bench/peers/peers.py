@@ -67,6 +67,10 @@ class Peer:
     def consumer(self, connection, drain=0):
         raise NotImplementedError
 
+    def statements(self, drain):
+        """For pull.c: which of the statements gives the events, and all."""
+        return None
+
     def inside(self, connection, drain=0):
         """Drain the backlog in the server, reading a member of each payload;
         events."""
@@ -166,6 +170,11 @@ class EventEngine(Peer):
 
     def consumer(self, connection, drain=0):
         return self._consumer(connection, 'drain_%d' % drain)
+
+    def statements(self, drain):
+        return 0, ("SELECT receipt, id, payload"
+                   " FROM event_engine.receive_events('drain_%d', %d)" %
+                   (drain, BATCH), 'SELECT event_engine.ack_events($1)')
 
     def inside(self, connection, drain=0):
         return value(connection, 'CALL bench.drain_inside(%s, %s, NULL)',
@@ -273,6 +282,11 @@ class PgQ(Peer):
 
     def consumer(self, connection, drain=0):
         return self._consumer(connection, 'drain_%d' % drain)
+
+    def statements(self, drain):
+        return 1, ("SELECT pgq.next_batch('q', 'drain_%d')" % drain,
+                   'SELECT ev_id, ev_data FROM pgq.get_batch_events($1)',
+                   'SELECT pgq.finish_batch($1)')
 
     def inside(self, connection, drain=0):
         run(connection, """
@@ -463,6 +477,12 @@ class SkipLocked(Peer):
                     ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED))
                 RETURNING id, topic, payload""", (BATCH,))]
         return consume
+
+    def statements(self, drain):
+        return 0, ("""DELETE FROM q WHERE id = ANY (ARRAY(
+            SELECT id FROM q WHERE run_at <= now()
+            ORDER BY id LIMIT %d FOR UPDATE SKIP LOCKED))
+            RETURNING id, payload""" % BATCH,)
 
     def inside(self, connection, drain=0):
         return value(connection, 'CALL drain_inside(%s, NULL)', (BATCH,))

@@ -93,7 +93,7 @@ def pulling(table, peers, options):
     kept = [peer for peer in peers
             if not isinstance(peer, NodePeer) and not peer.copies]
     for peer in kept:
-        measures.fill(peer, 3 * rounds)
+        measures.fill(peer, 5 * rounds)
 
     def once(function, kind, peer, i, *args):
         if peer not in kept:
@@ -106,6 +106,14 @@ def pulling(table, peers, options):
                       [peer for peer in peers if clients == 1 or peer.shares],
                       rounds, lambda peer, i, k=kind, c=clients:
                       once(measures.pull, k, peer, i, c))
+    for kind, clients in enumerate((1, 2), 3):
+        table.measure('the same by a client in C, %d client%s, events/s'
+                      % (clients, 's' * (clients > 1)),
+                      [peer for peer in peers if not isinstance(peer, NodePeer)
+                       and peer.statements(0) is not None
+                       and (clients == 1 or peer.shares)],
+                      rounds, lambda peer, i, k=kind, c=clients:
+                      once(measures.pull_in_c, k, peer, i, c))
     table.measure('the same by a procedure in the server, one member of the payload read, events/s',
                   [peer for peer in peers if not isinstance(peer, NodePeer)
                    and peer.inside is not None], rounds,
