@@ -293,13 +293,14 @@ BEGIN
 	)
 	SELECT COALESCE(sum(l.delivered), 0) AS delivered,
 			COALESCE(sum(l.failed), 0) AS failed,
-			COALESCE(sum(l.dead), 0) AS dead
+			COALESCE(sum(l.dead), 0) AS dead,
+			COALESCE(max(l.move), 0) + 1 AS move
 		INTO totals FROM latest AS l;
-	-- all lanes begin at the new place
+	-- all lanes begin at the new place; numbers go on, so that it is noticed
 	INSERT INTO event_engine.subscription_cursors AS c (subscription_number,
 			lane, move, low_snapshot, low_seq, low_base_seq, high_snapshot,
 			high_seq, high_base_seq, seq, delivered, failed, dead, moved_at)
-		VALUES (own.number, own.epoch * 1024 + 1023, 0,
+		VALUES (own.number, own.epoch * 1024 + 1023, totals.move,
 			range.low_snapshot, range.low_seq, range.low_base_seq,
 			CASE WHEN seq IS NOT NULL THEN range.high_snapshot END,
 			CASE WHEN seq IS NOT NULL THEN range.high_seq END,

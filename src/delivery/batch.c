@@ -12,6 +12,7 @@
 #include "delivery/batch.h"
 #include "delivery/epoch.h"
 #include "delivery/flow.h"
+#include "delivery/offer.h"
 #include "ground/invalidate.h"
 
 /*
@@ -52,6 +53,22 @@ ee_batch_begin(EeDelivery *delivery)
 	/* taken after the lock: sees all that whoever had it before did */
 	batch->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(batch->snapshot);
+	if (delivery->offer != NULL)
+	{
+		int64	   *seqs;
+		int			n;
+
+		batch->offered = ee_offer_take(delivery, at, &seqs, &n);
+		if (batch->offered && n > 0)
+			batch->reader = ee_log_reader_begin_events(seqs, n,
+													   batch->snapshot);
+		else if (batch->offered)
+			batch->exhausted = true;
+		else
+			ee_offer_drop(delivery);
+		if (batch->offered)
+			return batch;
+	}
 	if (!at->in_range)
 	{
 		const EeLogPosition *end = ee_epoch_end(delivery);
@@ -183,7 +200,9 @@ ee_batch_end(EeBatch *batch)
 	if (batch->reader != NULL)
 		ee_log_reader_end(batch->reader);
 	batch->reader = NULL;
-	if (batch->exhausted)
+	if (batch->exhausted && batch->offered)
+		ee_offer_taken(batch->delivery, at);
+	else if (batch->exhausted)
 	{
 		at->low = at->high;
 		at->in_range = false;

@@ -27,6 +27,9 @@ typedef struct EeOrder EeOrder;
 /* What the workflow room keeps of a lane. */
 typedef struct EeDispatch EeDispatch;
 
+/* Events that somebody has found for it: see offer.h. */
+typedef struct EeOffer EeOffer;
+
 /* How often events fail: see group.c. */
 typedef struct EeCaution
 {
@@ -82,6 +85,8 @@ typedef struct EeDelivery
 	TimestampTz held_until;		/* by its limits: flow.h */
 	int			slice_ms;		/* a batch may take, as others wait; 0: as set */
 	bool		looking;		/* read only: nobody is told how far it has come */
+	EeOffer    *offer;			/* NULL: it reads the log */
+	int			sparse;			/* its place in worker/sparse.c; -1: none */
 } EeDelivery;
 
 typedef struct EeBatch
@@ -94,6 +99,7 @@ typedef struct EeBatch
 	bool		exhausted;		/* the range is read to its end */
 	bool		last;			/* which is the end of its epoch, for the first time */
 	bool		fresh;			/* its end was the present when the batch began */
+	bool		offered;		/* it has what was offered to it */
 	int			examined;
 } EeBatch;
 
@@ -116,7 +122,7 @@ extern void ee_batch_end(EeBatch *batch);
 static inline bool
 ee_batch_reached_end(const EeBatch *batch)
 {
-	return batch->exhausted && batch->fresh;
+	return batch->exhausted && (batch->fresh || batch->offered);
 }
 
 /* After the commit: the cursor is what the batch made it. */

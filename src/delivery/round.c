@@ -80,6 +80,7 @@ ee_round_delivery(const EeSubscription *subscription, int index,
 	delivery->next_due = DT_NOBEGIN;	/* to be looked up */
 	delivery->behind = true;
 	delivery->generation = generation;
+	delivery->sparse = -1;
 	return delivery;
 }
 

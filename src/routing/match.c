@@ -69,7 +69,7 @@ typedef struct KnownName
 struct EeMatcher
 {
 	MemoryContext context;
-	MemoryContext memory;		/* of remembered names; NULL: none yet */
+	MemoryContext memory;		/* of names and trie; NULL: none yet */
 	MemoryContext scratch;		/* of one event */
 	int			n_entries;
 	Entry	   *entries;
@@ -222,6 +222,18 @@ ee_match_index(const EeMatcher *matcher, EePatternTrie *trie, int payload)
 	return all;
 }
 
+void
+ee_match_forget(EeMatcher *matcher)
+{
+	if (matcher->memory != NULL)
+		MemoryContextDelete(matcher->memory);
+	if (matcher->scratch != NULL)
+		MemoryContextDelete(matcher->scratch);
+	matcher->memory = matcher->scratch = NULL;
+	matcher->names = NULL;
+	matcher->trie = NULL;
+}
+
 int
 ee_match_n_patterns(const EeMatcher *matcher)
 {
@@ -315,6 +327,7 @@ work_out(EeMatcher *matcher, NameKey key)
 		matcher->names->members >= MAX_REMEMBERED)
 	{
 		matcher->names = NULL;
+		matcher->trie = NULL;
 		MemoryContextReset(matcher->memory);
 	}
 	if (matcher->names == NULL)
@@ -331,7 +344,7 @@ work_out(EeMatcher *matcher, NameKey key)
 	{
 		EePatternTrie *trie;
 
-		old = MemoryContextSwitchTo(matcher->context);
+		old = MemoryContextSwitchTo(matcher->memory);
 		trie = ee_pattern_trie_create();
 		(void) ee_match_index(matcher, trie, -1);
 		matcher->trie = trie;

@@ -51,6 +51,9 @@ extern bool ee_match_explain(EeMatcher *matcher, const EeEvent *event,
 extern bool ee_match_index(const EeMatcher *matcher, EePatternTrie *trie,
 						   int payload);
 
+/* Give back what it has worked out; it will do so again when it is asked. */
+extern void ee_match_forget(EeMatcher *matcher);
+
 /*
  * Its patterns, and what an event of one must have equal to a value to be
  * wanted (List of EeEqualityTerm *, which point into the matcher).

@@ -127,6 +127,9 @@ from_tuple(HeapTuple tuple, TupleDesc desc, MemoryContext scratch)
 	result->channel = optional_text(tuple, desc, ATTR_CHANNEL);
 
 	MemoryContextSwitchTo(scratch);
+	result->version.xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	result->version.block = ItemPointerGetBlockNumber(&tuple->t_self);
+	result->version.offset = ItemPointerGetOffsetNumber(&tuple->t_self);
 	result->number = DatumGetInt32(required(tuple, desc, ATTR_NUMBER));
 	result->id = *DatumGetUUIDP(required(tuple, desc, ATTR_ID));
 	result->owner = DatumGetObjectId(required(tuple, desc, ATTR_OWNER));

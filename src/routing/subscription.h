@@ -32,9 +32,18 @@ typedef enum EeSubscriptionStatus
 	EE_SUBSCRIPTION_BROKEN
 } EeSubscriptionStatus;
 
+/* Of the row: another one is another version of it. */
+typedef struct EeSubscriptionVersion
+{
+	uint32		xmin;
+	uint32		block;
+	uint32		offset;
+} EeSubscriptionVersion;
+
 typedef struct EeSubscription
 {
 	int32		number;
+	EeSubscriptionVersion version;
 	pg_uuid_t	id;
 	char	   *subscriber;
 	Oid			owner;

@@ -126,6 +126,37 @@ ee_log_position_equal(const EeLogPosition *a, const EeLogPosition *b)
 		memcmp(a->xip, b->xip, sizeof(uint64) * a->nxip) == 0;
 }
 
+/*
+ * Does a see all that b sees?  Of two positions that were taken at the same
+ * moment by two processes it may be that neither does.
+ */
+bool
+ee_log_position_includes(const EeLogPosition *a, const EeLogPosition *b)
+{
+	uint64		beyond = 0;		/* of those a does not reach, unseen by b */
+
+	if (a->base_seq != b->base_seq)
+		return false;
+	for (int i = 0; i < a->nxip; i++)
+		if (ee_log_position_sees(b, PG_INT64_MAX, a->xip[i]))
+			return false;
+	if (b->xmax <= a->xmax)
+		return true;
+	for (int i = 0; i < b->nxip; i++)
+		if (b->xip[i] >= a->xmax)
+			beyond++;
+	return beyond == b->xmax - a->xmax;
+}
+
+void
+ee_log_cursor_copy(EeLogCursor *to, const EeLogCursor *from)
+{
+	*to = *from;
+	ee_log_position_copy(&to->low, &from->low);
+	if (from->in_range)
+		ee_log_position_copy(&to->high, &from->high);
+}
+
 static bool
 in_progress(const EeLogPosition *position, uint64 xid)
 {

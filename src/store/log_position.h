@@ -46,6 +46,9 @@ extern bool ee_log_cursor_passed(const EeLogCursor *cursor, int64 seq,
 								 uint64 xid);
 extern bool ee_log_position_equal(const EeLogPosition *a,
 								  const EeLogPosition *b);
+extern bool ee_log_position_includes(const EeLogPosition *a,
+									 const EeLogPosition *b);
+extern void ee_log_cursor_copy(EeLogCursor *to, const EeLogCursor *from);
 extern void ee_log_position_copy(EeLogPosition *to,
 								 const EeLogPosition *from);
 extern Datum ee_log_position_snapshot(const EeLogPosition *position);

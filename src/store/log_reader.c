@@ -55,6 +55,8 @@ struct EeLogReader
 	int			n_allocated;
 	binaryheap *heap;			/* of streams with an event; NULL when one */
 	Stream	   *current;		/* whose event was given last */
+	const int64 *seqs;			/* the events wanted, NULL: of the cursor */
+	int			n_seqs;			/* left */
 };
 
 static void open_late(EeLogReader *reader);
@@ -63,6 +65,7 @@ static void class_key(ScanKey key, EePriority class);
 static void close_stream(Stream *stream);
 static void close_streams(EeLogReader *reader);
 static TupleTableSlot *next_event(EeLogReader *reader);
+static TupleTableSlot *next_of_list(EeLogReader *reader);
 static void add_stream(EeLogReader *reader, Relation heap, Oid index_relid,
 					   ScanKey keys, int n_keys);
 static bool advance(EeLogReader *reader, Stream *stream);
@@ -93,11 +96,24 @@ ee_log_reader_begin(const EeLogCursor *cursor, Datum *patterns,
 	return reader;
 }
 
+EeLogReader *
+ee_log_reader_begin_events(const int64 *seqs, int n, Snapshot snapshot)
+{
+	EeLogReader *reader = palloc0(sizeof(EeLogReader));
+
+	reader->snapshot = snapshot;
+	reader->context = CurrentMemoryContext;
+	reader->seqs = seqs;
+	reader->n_seqs = n;
+	return reader;
+}
+
 TupleTableSlot *
 ee_log_reader_next(EeLogReader *reader)
 {
 	MemoryContext old = MemoryContextSwitchTo(reader->context);
-	TupleTableSlot *slot = next_event(reader);
+	TupleTableSlot *slot = reader->seqs != NULL ? next_of_list(reader) :
+		next_event(reader);
 
 	MemoryContextSwitchTo(old);
 	return slot;
@@ -153,6 +169,38 @@ next_event(EeLogReader *reader)
 		if (ee_log_position_sees(&cursor->high, stream->seq, xid))
 			return stream->slot;
 	}
+}
+
+static TupleTableSlot *
+next_of_list(EeLogReader *reader)
+{
+	while (reader->n_seqs > 0)
+	{
+		int64		seq = *reader->seqs++;
+		int			n_partitions;
+		EePartition **partitions;
+
+		CHECK_FOR_INTERRUPTS();
+		reader->n_seqs--;
+		close_streams(reader);
+		partitions = ee_partition_candidates(seq - 1, seq, &n_partitions);
+		for (int p = 0; p < n_partitions && reader->n_streams == 0; p++)
+		{
+			Relation	heap = open_partition(partitions[p]);
+			ScanKeyData key;
+
+			if (heap == NULL)
+				continue;
+			ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
+						Int64GetDatum(seq));
+			add_stream(reader, heap, partitions[p]->seq_index, &key, 1);
+			table_close(heap, NoLock);
+		}
+		pfree(partitions);
+		if (reader->n_streams > 0)
+			return reader->streams[0].slot;
+	}
+	return NULL;
 }
 
 void

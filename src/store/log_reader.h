@@ -27,6 +27,13 @@ extern EeLogReader *ee_log_reader_begin(const EeLogCursor *cursor,
 										Datum *patterns, int n_patterns,
 										EePriority class, Snapshot snapshot);
 
+/*
+ * These events instead (n of them, by seq, in this order), those that are no
+ * longer there left out.  The array stays with the caller.
+ */
+extern EeLogReader *ee_log_reader_begin_events(const int64 *seqs, int n,
+											   Snapshot snapshot);
+
 /* The next event, valid until the next call; NULL at the end. */
 extern TupleTableSlot *ee_log_reader_next(EeLogReader *reader);
 

@@ -36,6 +36,7 @@
 #include "delivery/flow.h"
 #include "delivery/idle.h"
 #include "delivery/lane.h"
+#include "delivery/offer.h"
 #include "delivery/round.h"
 #include "ground/config.h"
 #include "ground/extension.h"
@@ -45,8 +46,10 @@
 #include "routing/subscription.h"
 #include "worker/executor.h"
 #include "worker/helper.h"
+#include "worker/lane_list.h"
 #include "worker/log_watch.h"
 #include "worker/role_lock.h"
+#include "worker/sparse.h"
 #include "worker/worker_main.h"
 
 /* Between two looks at a subscription that somebody else has locked. */
@@ -55,6 +58,8 @@
 #define HELP_INTERVAL_MS	100
 /* A shorter batch would be all commit. */
 #define SLICE_MIN_MS		10
+/* As many lanes of sparse subscriptions stay awake with nothing to do. */
+#define SPARSE_AWAKE		256
 
 static EeWorkerSlot *slot;
 static Oid	role;
@@ -67,6 +72,7 @@ static int	helping = 0;		/* the member that a round is done for */
 static MemoryContext set_context = NULL;
 static List *lanes[EE_N_PRIORITIES];
 static bool class_used[EE_N_PRIORITIES];	/* its lanes have been made */
+static int	members;			/* executors that share the lanes of the role */
 static uint32 turn = 0;			/* see run_all() */
 static uint64 subscriptions_generation = 0;
 static uint64 registry_generation = 0;
@@ -86,12 +92,13 @@ static bool guarded_work_left(void);
 static void note_survival(void);
 static void look_for_stuck(void);
 static void note_help(void);
+static void read_again_if_asleep(void);
 static void commit_help(void);
 static void end_help(void);
-static void mark_lanes(int of_member);
 static bool set_is_current(void);
 static void read_set(void);
-static void add_lanes(EeSubscription *subscription, int members);
+static void add_lanes(EeSubscription *subscription);
+static void note_woken(EeDelivery *delivery);
 static void use_class(EePriority class);
 static void publish_interest(void);
 static bool run_all(void);
@@ -105,14 +112,12 @@ static void note_news(void);
 static void use_classes(void);
 static void mark_all_behind(void);
 static bool poll_log(void);
+static bool is_behind(void);
 static long next_wait(TimestampTz idle_since);
-static TimestampTz earliest_due(void);
-static TimestampTz earliest_ready(void);
 static void count_round(const EeRound *round);
 static void look_at_all(void);
 static void store_positions(void);
 static void store_at_exit(int code, Datum arg);
-static bool is_behind(void);
 
 static const EeUnit executor_unit = {
 	ee_worker_begin, ee_worker_commit, abort_unit, false,
@@ -187,14 +192,15 @@ ee_executor_main(Datum arg)
 			if (!is_helper &&
 				TimestampDifferenceExceeds(idle_since, now,
 										   ee_config_worker_idle_timeout) &&
-				earliest_due() > now + ee_config_worker_idle_timeout * INT64CONST(1000) &&
+				ee_lane_list_due(lanes) > now + ee_config_worker_idle_timeout * INT64CONST(1000) &&
 				!is_behind() && !leaving)
 			{
 				look_at_all();
 				leaving = true;
 				continue;
 			}
-			if (leaving && !is_behind() && ee_shared_executor_retire())
+			if (leaving && !is_behind() &&
+				ee_shared_executor_retire())
 			{
 				/* nobody tells of a prepared transaction: look once more */
 				if (!poll_log())
@@ -243,7 +249,8 @@ guarded_work_left(void)
 {
 	if (set_context == NULL || subscriptions_generation == 0)
 		return true;
-	return guarded && (is_behind() || earliest_due() <= GetCurrentTimestamp());
+	return guarded && (is_behind() ||
+					   ee_lane_list_due(lanes) <= GetCurrentTimestamp());
 }
 
 static void
@@ -269,9 +276,10 @@ look_for_stuck(void)
 {
 	if (!ee_helper_look(role, member))
 		return;
+	read_again_if_asleep();
 	for (int i = 0; i < EE_FIRST_HELPER; i++)
 		if (ee_helper_stands_in(i))
-			mark_lanes(i);
+			ee_lane_list_mark(lanes, i);
 }
 
 /* Somebody has stood in for us: look at all that he may have left. */
@@ -281,25 +289,16 @@ note_help(void)
 	if (helped == ee_shared_executor_helped())
 		return;
 	helped = ee_shared_executor_helped();
-	mark_lanes(member);
+	read_again_if_asleep();
+	ee_lane_list_mark(lanes, member);
 }
 
+/* What somebody else has done with lanes that sleep, the tables tell. */
 static void
-mark_lanes(int of_member)
+read_again_if_asleep(void)
 {
-	ListCell   *lc;
-
-	for (int class = 0; class < EE_N_PRIORITIES; class++)
-		foreach(lc, lanes[class])
-		{
-			EeDelivery *delivery = lfirst(lc);
-
-			if (delivery->member != of_member)
-				continue;
-			delivery->behind = true;
-			if (delivery->base == delivery)
-				delivery->next_due = DT_NOBEGIN;
-		}
+	if (ee_sparse_any())
+		read_set();
 }
 
 /* The member hears of it before it can have the lane, and when it is done. */
@@ -336,7 +335,8 @@ set_is_current(void)
 	return subscriptions_generation ==
 		ee_invalidate_generation(EE_REL_SUBSCRIPTIONS) &&
 		registry_generation ==
-		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS);
+		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS) &&
+		ee_sparse_is_current();
 }
 
 static void
@@ -344,9 +344,10 @@ read_set(void)
 {
 	MemoryContext old;
 	List	   *subscriptions;
-	int			members;
+	List	   *ours = NIL;
 	ListCell   *lc;
 
+	ee_sparse_forget();
 	if (set_context != NULL)
 		MemoryContextDelete(set_context);
 	memset(lanes, 0, sizeof(lanes));
@@ -366,9 +367,15 @@ read_set(void)
 		EeSubscription *subscription = lfirst(lc);
 
 		if (subscription->status == EE_SUBSCRIPTION_ACTIVE &&
-			subscription->kind != EE_SUBSCRIPTION_PULL)
-			add_lanes(subscription, members);
+			subscription->kind != EE_SUBSCRIPTION_PULL &&
+			(subscription->concurrency > 1 ||
+			 is_helper ||
+			 ee_lane_member(subscription, 0, members) == member))
+			ours = lappend(ours, subscription);
 	}
+	foreach(lc, ee_sparse_read(ours, role, subscriptions_generation,
+							   set_context, note_woken))
+		add_lanes(lfirst(lc));
 	class_used[EE_PRIORITY_NORMAL] = true;
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
@@ -378,7 +385,7 @@ read_set(void)
 
 /* Those that this member delivers; a helper might deliver any. */
 static void
-add_lanes(EeSubscription *subscription, int members)
+add_lanes(EeSubscription *subscription)
 {
 	for (int i = 0; i < subscription->concurrency; i++)
 	{
@@ -399,24 +406,45 @@ add_lanes(EeSubscription *subscription, int members)
 	}
 }
 
+/* A lane of a sparse subscription has been asleep until now. */
+static void
+note_woken(EeDelivery *delivery)
+{
+	MemoryContext old = MemoryContextSwitchTo(set_context);
+
+	delivery->guarded = guarded;
+	if (delivery->base == delivery)
+		delivery->member = ee_lane_member(delivery->subscription, 0, members);
+	lanes[delivery->lane.class] = lappend(lanes[delivery->lane.class],
+										  delivery);
+	MemoryContextSwitchTo(old);
+}
+
 /* There are events of this class: make its lanes, if they are not there. */
 static void
 use_class(EePriority class)
 {
+	bool		begun = IsTransactionState();
 	ListCell   *lc;
 
 	if (class_used[class])
 		return;
 	foreach(lc, lanes[EE_PRIORITY_NORMAL])
 	{
-		EeDelivery *delivery = ee_round_beside(lfirst(lc), class,
-											   set_context);
+		EeDelivery *base = lfirst(lc);
+		EeDelivery *delivery = base->sparse >= 0 ? NULL :
+			ee_round_beside(base, class, set_context);
 		MemoryContext old = MemoryContextSwitchTo(set_context);
 
 		if (delivery != NULL)
 			lanes[class] = lappend(lanes[class], delivery);
 		MemoryContextSwitchTo(old);
 	}
+	if (!begun)
+		ee_worker_begin();
+	ee_sparse_use_class(class);
+	if (!begun)
+		ee_worker_commit();
 	class_used[class] = true;
 }
 
@@ -430,7 +458,7 @@ publish_interest(void)
 	EePatternSet interest;
 	ListCell   *lc;
 
-	memset(&interest, 0, sizeof(interest));
+	interest = *ee_sparse_interest();
 	foreach(lc, lanes[EE_PRIORITY_NORMAL])
 	{
 		EeDelivery *delivery = lfirst(lc);
@@ -458,7 +486,13 @@ mark_all_behind(void)
 
 	for (int class = 0; class < EE_N_PRIORITIES; class++)
 		foreach(lc, lanes[class])
-			((EeDelivery *) lfirst(lc))->behind = true;
+		{
+			EeDelivery *delivery = lfirst(lc);
+
+			if (delivery->sparse < 0)
+				delivery->behind = true;
+		}
+	ee_sparse_note_all();
 }
 
 /* Has anything come of which nobody told? */
@@ -498,16 +532,20 @@ note_news(void)
 		{
 			EeDelivery *delivery = lfirst(lc);
 
-			if ((delivery->lane.classes & (1 << class)) != 0)
+			if ((delivery->lane.classes & (1 << class)) != 0 &&
+				delivery->sparse < 0)
 				ee_round_told(delivery, &of_class);
 		}
+		if (ee_shared_pattern_overlap(ee_sparse_interest(), &of_class))
+			ee_sparse_note(class);
 		if (class == EE_PRIORITY_NORMAL)
 			continue;
 		foreach(lc, lanes[class])
 		{
 			EeDelivery *delivery = lfirst(lc);
 
-			if (ee_shared_pattern_overlap(&delivery->interest, &of_class))
+			if (delivery->sparse < 0 &&
+				ee_shared_pattern_overlap(&delivery->interest, &of_class))
 				delivery->behind = true;
 		}
 	}
@@ -537,15 +575,16 @@ run_all(void)
 		if (subscriptions_generation == 0)
 			return true;
 	}
-	return worked;
+	ee_lane_list_sleep(lanes, SPARSE_AWAKE);
+	return ee_sparse_store(&executor_unit) || worked;
 }
 
 /* *busy: it worked and has more to do. */
 static bool
 run_class(EePriority class, bool *busy)
 {
+	bool		worked = ee_sparse_look(class, &executor_unit);
 	int			slice_ms = fair_slice(class);
-	bool		worked = false;
 	ListCell   *lc;
 
 	foreach(lc, lanes[class])
@@ -666,6 +705,9 @@ run_one(EeDelivery *delivery)
 	if (locked && is_helper)
 		delivery->held_until = GetCurrentTimestamp() +
 			HELP_INTERVAL_MS * INT64CONST(1000);
+	/* what was offered has been taken */
+	if (!delivery->behind)
+		ee_offer_drop(delivery);
 	return worked;
 }
 
@@ -703,6 +745,8 @@ store_positions(void)
 {
 	for (int class = 0; class < EE_N_PRIORITIES; class++)
 		ee_idle_store(lanes[class], 1, &executor_unit);
+	ee_lane_list_sleep(lanes, 0);
+	ee_sparse_store_begin();
 	looked = false;
 }
 
@@ -723,64 +767,18 @@ store_at_exit(int code, Datum arg)
 		store_positions();
 }
 
-/* Is there a subscription that somebody else has locked, or that is held? */
 static bool
 is_behind(void)
 {
-	ListCell   *lc;
-
-	for (int class = 0; class < EE_N_PRIORITIES; class++)
-		foreach(lc, lanes[class])
-		{
-			EeDelivery *delivery = lfirst(lc);
-
-			if (delivery->behind && is_ours(delivery))
-				return true;
-		}
-	return false;
-}
-
-static TimestampTz
-earliest_due(void)
-{
-	TimestampTz earliest = DT_NOEND;
-	ListCell   *lc;
-
-	foreach(lc, lanes[EE_PRIORITY_NORMAL])
-	{
-		EeDelivery *delivery = lfirst(lc);
-
-		earliest = Min(earliest, delivery->next_due);
-	}
-	return earliest;
-}
-
-/* When there is something to do that limits allow; what is locked is ready. */
-static TimestampTz
-earliest_ready(void)
-{
-	TimestampTz earliest = DT_NOEND;
-	ListCell   *lc;
-
-	for (int class = 0; class < EE_N_PRIORITIES; class++)
-		foreach(lc, lanes[class])
-		{
-			EeDelivery *delivery = lfirst(lc);
-			TimestampTz wanted = delivery->behind ? DT_NOBEGIN :
-				delivery->next_due;
-
-			if (!is_ours(delivery))
-				continue;
-			earliest = Min(earliest, Max(wanted, delivery->held_until));
-		}
-	return earliest;
+	return ee_sparse_is_behind() || ee_lane_list_behind(lanes, is_ours);
 }
 
 static long
 next_wait(TimestampTz idle_since)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz ready = earliest_ready();
+	TimestampTz ready = ee_sparse_is_behind() ? DT_NOBEGIN :
+		ee_lane_list_ready(lanes, is_ours);
 	TimestampTz end = idle_since +
 		ee_config_worker_idle_timeout * INT64CONST(1000);
 	long		wait = ee_config_delivery_poll_interval;
