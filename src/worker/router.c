@@ -32,6 +32,7 @@
 #include "operations/queue_depth.h"
 #include "registry/registry_cache.h"
 #include "routing/subscription.h"
+#include "store/log_state.h"
 #include "store/milestone.h"
 #include "worker/helper.h"
 #include "worker/log_watch.h"
@@ -46,6 +47,8 @@
 /* Between two starts of an executor that keeps failing. */
 #define RESTART_INTERVAL_MS		500
 #define RESTART_INTERVAL_MAX_MS	60000
+/* A role that sleeps is worth waking when the log has grown by so much. */
+#define BEHIND_WORTH			1000
 /* While some role waits for its executor. */
 #define WANTED_INTERVAL_MS		100
 
@@ -56,6 +59,7 @@ typedef struct Role
 	int			member;
 	EePatternSet interest;
 	int			lanes;			/* that it delivers */
+	int64		woken_seq;		/* end of the log when it was last woken */
 	TimestampTz started_at;		/* of its latest executor, 0: never */
 	bool		asleep;			/* has no executor, as watch() has seen */
 	bool		wanted;			/* start one as soon as may be */
@@ -91,6 +95,7 @@ static void watch(void);
 static void note_news(void);
 static void poll_log(void);
 static void poll_due(void);
+static void wake_behind(TimestampTz now);
 static bool start_wanted(void);
 static TimestampTz start_helpers(void);
 static void start_executor(Role *role, TimestampTz now);
@@ -166,6 +171,7 @@ ee_router_main(Datum arg)
 			wait = Min(wait, look_interval);
 		if (next_due <= now)
 			poll_due();
+		wake_behind(now);
 		if (next_due != DT_NOEND)
 			wait = Min(wait, TimestampDifferenceMilliseconds(now, next_due) + 1);
 		if (start_wanted())
@@ -321,6 +327,7 @@ read_roles(void)
 
 		role->started_at = before ? before->started_at : 0;
 		role->delay_ms = before ? before->delay_ms : RESTART_INTERVAL_MS;
+		role->woken_seq = before ? before->woken_seq : 0;
 		role->failures = before ? before->failures :
 			pg_atomic_read_u32(&slot->failures);
 		role->wanted = true;
@@ -492,6 +499,46 @@ poll_due(void)
 		}
 	}
 	ee_worker_commit();
+}
+
+/*
+ * The positions of who sleeps stand still.  Now and then one of them is
+ * started to look how far the log has come, each about once in the interval.
+ */
+static void
+wake_behind(TimestampTz now)
+{
+	static TimestampTz woken_at = 0;
+	Role	   *oldest = NULL;
+	int64		last;
+	ListCell   *lc;
+
+	if (roles == NIL ||
+		!TimestampDifferenceExceeds(woken_at, now,
+									ee_config_delivery_position_interval /
+									list_length(roles)))
+		return;
+	woken_at = now;
+	foreach(lc, roles)
+	{
+		Role	   *role = lfirst(lc);
+
+		if (role->asleep && !role->wanted &&
+			TimestampDifferenceExceeds(role->started_at, now,
+									   ee_config_delivery_position_interval) &&
+			(oldest == NULL || role->started_at < oldest->started_at))
+			oldest = role;
+	}
+	if (oldest == NULL)
+		return;
+	ee_worker_begin();
+	last = ee_log_state_last_seq();
+	ee_worker_commit();
+	if (last - oldest->woken_seq >= BEHIND_WORTH)
+	{
+		oldest->woken_seq = last;
+		oldest->wanted = true;
+	}
 }
 
 /*

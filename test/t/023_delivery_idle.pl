@@ -90,6 +90,17 @@ $node->stop('fast');
 $node->start;
 cmp_ok(query("SELECT seq $rare"), '>=', $last, 'it is stored at an orderly shutdown');
 
+# While its executor sleeps, which is started for that when the log has grown.
+query(q{SELECT event_engine.subscribe('alone', '{rare}', channel => 'bell')});
+query('CREATE ROLE sleeper LOGIN; GRANT ALL ON SCHEMA public TO sleeper');
+query(q{CALL event_engine.grant_duty('subscriber', 'sleeper')});
+query(q{SET ROLE sleeper; SELECT event_engine.subscribe('sleeps', '{rare}', channel => 'bell')});
+setting('worker_idle_timeout', '300ms');
+wait_until($node, 'shop', q{SELECT count(*) = 0 FROM event_engine.stat_workers WHERE kind = 'executor' AND role = 'sleeper'}, 'it sleeps');
+$last = publish('busy') for 1 .. 6;
+setting('delivery_position_interval', '500ms');
+wait_until($node, 'shop', "SELECT max(seq) > $last - 1000 FROM positions WHERE subscriber = 'sleeps'", 'one that sleeps gets on too');
+
 # In a session, once it has come far.
 $node->append_conf('postgresql.conf', 'event_engine.delivery_enabled = off');
 $node->restart;
