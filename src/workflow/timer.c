@@ -26,7 +26,7 @@
 #include "workflow/timer.h"
 
 /* No step is begun later in a round, and no more are looked up. */
-#define ROUND_USECS			(8 * INT64CONST(1000))
+#define ROUND_USECS			(5 * INT64CONST(1000))
 #define CHUNK				100
 
 /* Is it the lane's? */

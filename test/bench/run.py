@@ -1,6 +1,6 @@
 """Measures the figures on the server that PGHOST and PGPORT name.
 
-    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,due,urgent,rates,retries,snapshot]
+    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,due,urgent,rates,retries,snapshot,workflows]
         [--thorough] [--seconds 120] [--pgq]
 """
 import argparse
@@ -18,12 +18,13 @@ import rates
 import retries
 import snapshot
 import urgent
+import workflows
 from common import Report, connect, flush_ms, run, run_file, value
 
 FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
            'latency': latency, 'failures': failures, 'due': due,
            'urgent': urgent, 'rates': rates, 'retries': retries,
-           'snapshot': snapshot}
+           'snapshot': snapshot, 'workflows': workflows}
 
 
 def main():
