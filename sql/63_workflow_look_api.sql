@@ -180,6 +180,8 @@ BEGIN
 		FOR UPDATE SKIP LOCKED) AS o;
 	DELETE FROM event_engine.workflow_steps AS s
 		WHERE s.instance_id = ANY (ids);
+	DELETE FROM event_engine.workflow_compensations AS c
+		WHERE c.instance_id = ANY (ids);
 	DELETE FROM event_engine.workflow_instances AS i WHERE i.id = ANY (ids);
 	RETURN COALESCE(cardinality(ids), 0);
 END

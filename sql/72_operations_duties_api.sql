@@ -56,7 +56,7 @@ CREATE VIEW event_engine.duties AS
 			list_workflows,list_workflow_definitions,delete_workflows,create_workflow_trigger,
 			update_workflow_trigger,drop_workflow_trigger,
 			list_workflow_triggers,retry_trigger_failures,
-			discard_trigger_failures}'),
+			discard_trigger_failures,compensate_with,start_child_workflow}'),
 		('reader', '{list_workflow_triggers,get_workflow,list_workflows,list_workflow_definitions,
 			workflow_options}'),
 		-- one event at a time, and for tests
@@ -89,7 +89,7 @@ CREATE VIEW event_engine.duties AS
 			stat_partitions,stat_retention,event_retention,event_maintenance,
 			event_partitions,workflow_definitions,workflow_instances,
 			workflow_steps,workflow_waits,workflow_event_triggers,
-			workflow_trigger_failures}'),
+			workflow_trigger_failures,workflow_compensations}'),
 		('operator', 'SELECT', '{event_dead_letters,duties,stat_retention,
 			event_retention,event_maintenance}')
 		) AS d (duty, privilege, names)

@@ -39,6 +39,7 @@ GRANT EXECUTE ON FUNCTION
 	event_engine.wait_for_n(integer, jsonb[], text, jsonb),
 	event_engine.wait_for_any(jsonb[], text, jsonb),
 	event_engine.wait_for_all(jsonb[], text, jsonb),
+	event_engine.wait_for_children(uuid[], integer, interval, text, jsonb),
 	event_engine.sleep_until(timestamptz, text, jsonb, text),
 	event_engine.sleep_for(interval, text, jsonb, text),
 	event_engine.continue_with(text, jsonb),

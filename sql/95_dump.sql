@@ -39,3 +39,4 @@ SELECT pg_extension_config_dump('event_engine.workflow_wait_keys', '');
 SELECT pg_extension_config_dump('event_engine.workflow_waits', '');
 SELECT pg_extension_config_dump('event_engine.workflow_event_triggers', '');
 SELECT pg_extension_config_dump('event_engine.workflow_trigger_failures', '');
+SELECT pg_extension_config_dump('event_engine.workflow_compensations', '');

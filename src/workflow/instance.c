@@ -24,6 +24,7 @@
 #include "ground/insert.h"
 #include "ground/row.h"
 #include "workflow/instance.h"
+#include "workflow/saga.h"
 
 static const char *const status_names[] = {
 	[EE_INSTANCE_RUNNING] = "running",
@@ -188,6 +189,10 @@ void
 ee_instance_end(EeInstance *instance, EeInstanceStatus status)
 {
 	Assert(status >= EE_INSTANCE_COMPLETED);
+	if (status != EE_INSTANCE_COMPLETED &&
+		instance->status != EE_INSTANCE_COMPENSATING &&
+		ee_saga_begin(instance, status))
+		return;
 	ee_instance_set_status(instance, status);
 	ee_instance_set_null(instance, EE_INSTANCE_NEXT_ATTEMPT_AT);
 	ee_instance_set_null(instance, EE_INSTANCE_DEADLINE_AT);

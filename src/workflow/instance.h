@@ -46,7 +46,10 @@ typedef enum EeInstanceAttr
 
 #define EE_INSTANCE_NATTS	EE_INSTANCE_FINISHED_AT
 
-/* The final ones come last: from EE_INSTANCE_COMPLETED on it is over. */
+/*
+ * The final ones come last.  From EE_INSTANCE_COMPENSATING on it takes no more
+ * steps of its own, which is what "over" means here.
+ */
 typedef enum EeInstanceStatus
 {
 	EE_INSTANCE_RUNNING,
@@ -92,7 +95,7 @@ extern const char *ee_instance_status_name(EeInstanceStatus status);
 static inline bool
 ee_instance_over(const EeInstance *instance)
 {
-	return instance->status >= EE_INSTANCE_COMPLETED;
+	return instance->status >= EE_INSTANCE_COMPENSATING;
 }
 
 /* A column, copied or detoasted; NULL where it is. */

@@ -31,9 +31,12 @@
 #include "ground/extension.h"
 #include "workflow/answer.h"
 #include "workflow/life_cycle.h"
+#include "workflow/saga.h"
 #include "workflow/step.h"
 #include "workflow/step_log.h"
 #include "workflow/workflow_definition.h"
+
+#define ENDED	"the server process ended while the step was taken"
 
 /* The columns of type event_engine.workflow_instance. */
 #define INSTANCE_NATTS	11
@@ -68,7 +71,6 @@ static void look_again_at(EeDelivery *delivery, TimestampTz at);
 static bool is_due(const EeInstance *instance);
 static int	attempts_of(const EeInstance *instance);
 static void write_failure(EeInstance *instance, const EeStepRecord *record);
-static int64 backoff_ms(const EeWorkflow *workflow, int attempts);
 
 EeStepOutcome
 ee_step_run(EeDelivery *delivery, const EeUnit *unit,
@@ -100,6 +102,8 @@ ee_step_due(EeDelivery *delivery, const EeUnit *unit, const pg_uuid_t *id)
 
 	if (instance == NULL || !is_due(instance))
 		return EE_STEP_GONE;
+	if (instance->status == EE_INSTANCE_COMPENSATING)
+		return ee_saga_due(delivery, unit, instance, definition_of(instance));
 	ee_resumption_kept(instance, &resumption);
 	/* under the crash guard it has been counted before */
 	return take(delivery, unit, instance, &resumption,
@@ -109,7 +113,8 @@ ee_step_due(EeDelivery *delivery, const EeUnit *unit, const pg_uuid_t *id)
 static bool
 is_due(const EeInstance *instance)
 {
-	return instance->status == EE_INSTANCE_RUNNING &&
+	return (instance->status == EE_INSTANCE_RUNNING ||
+			instance->status == EE_INSTANCE_COMPENSATING) &&
 		!EE_INSTANCE_IS_NULL(instance, EE_INSTANCE_NEXT_ATTEMPT_AT) &&
 		DatumGetTimestampTz(EE_INSTANCE_VALUE(instance,
 											  EE_INSTANCE_NEXT_ATTEMPT_AT)) <=
@@ -405,6 +410,9 @@ ee_step_failed(EeDelivery *delivery, const pg_uuid_t *id,
 	{
 		if (!is_due(instance))
 			return EE_STEP_GONE;
+		if (instance->status == EE_INSTANCE_COMPENSATING)
+			return ee_saga_failed(delivery, instance,
+								  definition_of(instance), error, started_at);
 		ee_resumption_kept(instance, &resumption);
 		attempt = attempts_of(instance) + (delivery->guarded ? 0 : 1);
 	}
@@ -449,7 +457,7 @@ ee_step_failed(EeDelivery *delivery, const pg_uuid_t *id,
 	{
 		TimestampTz again =
 			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										backoff_ms(workflow, attempt));
+										ee_step_backoff_ms(workflow, attempt));
 
 		ee_instance_due(instance, again);
 		look_again_at(delivery, again);
@@ -473,8 +481,8 @@ write_failure(EeInstance *instance, const EeStepRecord *record)
 }
 
 /* As ee_retry_delay_ms(), by the definition. */
-static int64
-backoff_ms(const EeWorkflow *workflow, int attempts)
+int64
+ee_step_backoff_ms(const EeWorkflow *workflow, int attempts)
 {
 	double		delay = workflow->backoff_ms *
 		pow(workflow->backoff_factor, attempts - 1);
@@ -535,9 +543,18 @@ ee_step_attempt(EeDelivery *delivery, const pg_uuid_t *id)
 		ee_instance_store(instance);
 		return true;
 	}
+	if (instance->status == EE_INSTANCE_COMPENSATING)
+	{
+		ErrorData	error = {.elevel = ERROR, .sqlerrcode = ERRCODE_CRASH_SHUTDOWN,
+		.message = pstrdup(ENDED)};
+
+		(void) ee_saga_failed(delivery, instance, workflow, &error,
+							  GetCurrentTimestamp());
+		return false;
+	}
 	ee_resumption_kept(instance, &resumption);
 	begin_record(&record, instance, &resumption, attempt - 1);
-	record.error_message = "the server process ended while the step was taken";
+	record.error_message = ENDED;
 	record.result = "failed";
 	write_failure(instance, &record);
 	ee_instance_end(instance, EE_INSTANCE_FAILED);

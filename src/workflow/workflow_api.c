@@ -18,6 +18,7 @@
 #include "ground/errors.h"
 #include "ground/shared.h"
 #include "ground/uuid7.h"
+#include "workflow/saga.h"
 #include "workflow/start.h"
 #include "workflow/step.h"
 #include "workflow/step_log.h"
@@ -333,6 +334,18 @@ ee_sql_resume_workflow(PG_FUNCTION_ARGS)
 	bool		retried = instance->status == EE_INSTANCE_RUNNING &&
 		!EE_INSTANCE_IS_NULL(instance, EE_INSTANCE_NEXT_ATTEMPT_AT);
 
+	if (instance->status == EE_INSTANCE_COMPENSATING)
+	{
+		ee_saga_resume(instance);
+		store(instance);
+		PG_RETURN_VOID();
+	}
+	if (instance->status == EE_INSTANCE_FAILED && ee_saga_undone(instance))
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INSTANCE_STATUS),
+				 errmsg("workflow \"%s\" has been compensated", workflow),
+				 errdetail("What its steps had done is undone."),
+				 errhint("Start it again.")));
 	if (instance->status != EE_INSTANCE_FAILED && !retried)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_INSTANCE_STATUS),
@@ -404,12 +417,12 @@ ending(EeInstance *instance, EeInstanceStatus status, const char *message,
 	if (details != NULL)
 		ee_instance_set(instance, EE_INSTANCE_ERROR_DETAILS,
 						JsonbPGetDatum(details));
+	record.number =
+		DatumGetInt32(EE_INSTANCE_VALUE(instance, EE_INSTANCE_STEPS)) + 1;
 	ee_instance_end(instance, status);
 	store(instance);
 	if (ee_step_is_current(&instance->id))
 		return true;
-	record.number =
-		DatumGetInt32(EE_INSTANCE_VALUE(instance, EE_INSTANCE_STEPS)) + 1;
 	record.attempt = 1;
 	record.step = ee_instance_text(instance, EE_INSTANCE_STEP);
 	record.resumed_by = "call";
