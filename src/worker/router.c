@@ -279,6 +279,8 @@ read_roles(void)
 	TimestampTz as_of = GetCurrentTimestamp();
 	List	   *patterns;
 	List	   *subscriptions;
+	Oid			owner = InvalidOid;
+	int			members = 1;
 	ListCell   *lc;
 
 	roles = NIL;
@@ -306,9 +308,13 @@ read_roles(void)
 			continue;
 		}
 		old = MemoryContextSwitchTo(context);
-		add_to_role(subscription,
-					ee_lane_members(subscriptions, subscription->owner),
-					patterns);
+		/* asked for each role, not for each of very many subscriptions */
+		if (subscription->owner != owner)
+		{
+			owner = subscription->owner;
+			members = ee_lane_members(subscriptions, owner);
+		}
+		add_to_role(subscription, members, patterns);
 		MemoryContextSwitchTo(old);
 	}
 	PopActiveSnapshot();

@@ -10,6 +10,7 @@ import time
 
 import consume
 import due
+import equality
 import failures
 import fanout
 import latency
@@ -24,7 +25,8 @@ from common import Report, connect, flush_ms, run, run_file, value
 FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
            'latency': latency, 'failures': failures, 'due': due,
            'urgent': urgent, 'rates': rates, 'retries': retries,
-           'snapshot': snapshot, 'workflows': workflows}
+           'snapshot': snapshot, 'workflows': workflows,
+           'equality': equality}
 
 
 def main():
