@@ -166,10 +166,10 @@ run_group(EeGroup *group, EeDue *due, int n)
 		{
 			settle(group, due, &result);
 			ee_debug_point("group_settled");
-			FreeErrorData(result.error);
+			ee_unit_forget_error(result.error);
 			return 1;
 		}
-		FreeErrorData(result.error);
+		ee_unit_forget_error(result.error);
 		if (result.all_at_once)
 			n /= 2;
 		else

@@ -146,7 +146,7 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 		}
 		else if (progress->tried == 1)
 			record_failure(delivery, unit, progress, error);
-		FreeErrorData(error);
+		ee_unit_forget_error(error);
 	}
 	note_limit(delivery, progress, error != NULL);
 	/* the totals have moved: the cursor is to be read again */

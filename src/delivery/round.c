@@ -270,7 +270,7 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 		}
 		else
 			close_in(delivery, progress);
-		FreeErrorData(error);
+		ee_unit_forget_error(error);
 	}
 	round = progress->round;
 	if (error == NULL && progress->at_end)

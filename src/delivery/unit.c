@@ -100,20 +100,32 @@ ee_unit_act_as_before(const EeUnit *unit, const EeIdentity *saved)
 	}
 }
 
-/* The error, in the delivery's context, with what made it clearer. */
+/*
+ * The error, with what made it clearer.  It has a memory context of its own:
+ * FreeErrorData() leaves some of it, and we live for long.
+ */
 ErrorData *
 ee_unit_take_error(EeDelivery *delivery)
 {
 	ErrorData  *error;
 
 	ee_handler_reset();
-	MemoryContextSwitchTo(delivery->context);
+	MemoryContextSwitchTo(AllocSetContextCreate(delivery->context,
+												"event_engine error",
+												ALLOCSET_SMALL_SIZES));
 	error = CopyErrorData();
 	FlushErrorState();
 	if (ee_handler_timed_out() && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		error->message = psprintf("handler exceeded its time-out of %d ms",
 								  delivery->subscription->timeout_ms);
+	MemoryContextSwitchTo(delivery->context);
 	return error;
+}
+
+void
+ee_unit_forget_error(ErrorData *error)
+{
+	MemoryContextDelete(error->assoc_context);
 }
 
 /*

@@ -55,8 +55,12 @@ extern void ee_unit_act_as_owner(EeDelivery *delivery, const EeUnit *unit,
 extern void ee_unit_act_as_before(const EeUnit *unit,
 								  const EeIdentity *saved);
 
-/* In PG_CATCH: the error, copied into the delivery's context. */
+/*
+ * In PG_CATCH: a copy of the error, which lives as long as the delivery or
+ * until it is forgotten.
+ */
 extern ErrorData *ee_unit_take_error(EeDelivery *delivery);
+extern void ee_unit_forget_error(ErrorData *error);
 
 /* After the abort: raise the error again where it is the session's matter. */
 extern void ee_unit_heed_cancel(const EeUnit *unit, ErrorData *error);

@@ -171,7 +171,7 @@ failed(EeDelivery *delivery, const EeUnit *unit, Progress *progress,
 	}
 	delivery->matching = false;
 	if (!kept)
-		FreeErrorData(error);
+		ee_unit_forget_error(error);
 }
 
 static void

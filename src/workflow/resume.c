@@ -351,6 +351,6 @@ static void
 forget_condemned(EeDispatch *dispatch)
 {
 	if (dispatch->condemned.error != NULL)
-		FreeErrorData(dispatch->condemned.error);
+		ee_unit_forget_error(dispatch->condemned.error);
 	dispatch->condemned.error = NULL;
 }

@@ -115,7 +115,7 @@ failed(EeDelivery *delivery, const EeUnit *unit, Progress *progress,
 		progress->round.outcome = EE_ROUND_STALE;
 	}
 	if (!kept)
-		FreeErrorData(error);
+		ee_unit_forget_error(error);
 }
 
 /*
