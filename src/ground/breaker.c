@@ -24,6 +24,7 @@
 #define TRIAL_PAUSE_USECS	(20 * INT64CONST(1000))
 
 static void enter(EeBreaker *breaker, EeBreakerState state, TimestampTz now);
+static int	share_of(int n, int total);
 static void remember(EeBreaker *breaker, TimestampTz now, int n,
 					 uint32 outcome);
 static bool is_too_much(const EeBreaker *breaker, const EeBreakerLimit *limit,
@@ -125,9 +126,14 @@ ee_breaker_note(EeBreaker *breaker, const EeBreakerLimit *limit,
 	}
 	else if (breaker->state == EE_BREAKER_CLOSED && limit->threshold > 0)
 	{
-		remember(breaker, now, succeeded, 0);
-		remember(breaker, now, first_failed, FAILED | FIRST);
-		remember(breaker, now, failed - first_failed, FAILED);
+		int			total = succeeded + failed;
+		int			first = share_of(first_failed, total);
+		int			again = share_of(failed - first_failed, total);
+
+		remember(breaker, now,
+				 Min(total, EE_BREAKER_ATTEMPTS) - first - again, 0);
+		remember(breaker, now, first, FAILED | FIRST);
+		remember(breaker, now, again, FAILED);
 		if (failed > 0 && is_too_much(breaker, limit, now))
 		{
 			enter(breaker, EE_BREAKER_OPEN, now);
@@ -140,12 +146,24 @@ ee_breaker_note(EeBreaker *breaker, const EeBreakerLimit *limit,
 	return changed;
 }
 
+/*
+ * A round of more than are remembered: as many of each kind as if they had
+ * come evenly spread.  In what order they came nobody has kept.
+ */
+static int
+share_of(int n, int total)
+{
+	if (total <= EE_BREAKER_ATTEMPTS)
+		return n;
+	return (int) ((int64) n * EE_BREAKER_ATTEMPTS / total);
+}
+
 static void
 remember(EeBreaker *breaker, TimestampTz now, int n, uint32 outcome)
 {
 	uint32		at = (uint32) ((now - breaker->began) / 1000);
 
-	for (int i = 0; i < Min(n, EE_BREAKER_ATTEMPTS); i++)
+	for (int i = 0; i < n; i++)
 	{
 		breaker->attempts[breaker->next_attempt] =
 			(at << OUTCOME_BITS) | outcome;

@@ -30,6 +30,10 @@ BEGIN
 	IF (SELECT w.bad FROM weather AS w) THEN PERFORM pg_sleep(3600); END IF;
 	INSERT INTO done VALUES ('stuck', (e.payload ->> 'n')::integer);
 END $$;
+CREATE FUNCTION picky(e event_engine.event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF (e.payload ->> 'n')::integer % 100 = 0 THEN RAISE 'no good'; END IF;
+END $$;
 CREATE FUNCTION publish(lower integer, upper integer) RETURNS bigint LANGUAGE sql AS $$
 	SELECT count(event_engine.publish_event('flow.test', jsonb_build_object('n', i)))
 	FROM generate_series($1, $2) AS i
@@ -112,6 +116,20 @@ is( query(q{SELECT breaker, dead FROM event_engine.stat_subscriptions WHERE subs
 	'closed|0', 'the breaker is closed, and nothing was given up');
 wait_for_log_line($node, qr/circuit breaker of subscription "careful" is closed again/,
 	$offset, 'the log says that, too');
+
+# Poison among many that are healthy: a round of thousands ends with more
+# failures than the breaker remembers attempts.
+query(q{SELECT event_engine.unsubscribe('careful'), event_engine.unsubscribe('fast')});
+query(q{ALTER SYSTEM SET event_engine.delivery_batch_time = '10s'});
+query('SELECT pg_reload_conf()');
+query(q{SELECT event_engine.subscribe('tolerant', '{flow.test}', 'picky',
+	options => '{"batch_size": 10000, "max_attempts": 1}')});
+query('SELECT publish(2001, 12000)');
+wait_until($node, 'shop',
+	q{SELECT delivered = 9900 FROM event_engine.stat_subscriptions WHERE subscriber = 'tolerant'},
+	'one in a hundred that fails does not stop the others');
+is( query(q{SELECT breaker, dead FROM event_engine.stat_subscriptions WHERE subscriber = 'tolerant'}),
+	'closed|100', 'and leaves the breaker closed');
 
 $node->stop;
 done_testing();
