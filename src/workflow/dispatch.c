@@ -19,6 +19,8 @@
  *
  * Where one event ends more waits than a unit takes steps, the cursor stays
  * before it: the waits that are over are gone when it is met again.
+ *
+ * An event that is not due yet is put off; see delayed.c.
  */
 #include "postgres.h"
 
@@ -57,6 +59,7 @@ typedef struct Progress
 	EeResumeProgress steps;
 	bool		committing;
 	int			events;			/* of the log */
+	bool		put_off;		/* one of them at least */
 	bool		read_all;		/* up to the present */
 	bool		at_end;			/* of the lane's epoch, see epoch.h */
 	MemoryContext context;		/* of what follows, in the delivery's */
@@ -282,7 +285,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	delivery->behind = !progress->read_all;
 	if (progress->steps.done > 0 || progress->events > 0)
 		progress->round.outcome = EE_ROUND_DONE;
-	if (progress->steps.done > 0 || fired > 0 ||
+	if (progress->steps.done > 0 || fired > 0 || progress->put_off ||
 		progress->events >= STORE_AFTER || arrived >= STORE_AFTER || batch->last)
 	{
 		batch->next->delivered += progress->round.delivered;
@@ -346,16 +349,19 @@ read_events(EeDelivery *delivery, EeBatch *batch, EeWaitMatch *match,
 	{
 		int64		previous = batch->next->at.seq;
 		TupleTableSlot *slot = ee_batch_next(batch);
+		bool		put_off;
 
 		if (slot == NULL)
 			return true;
-		if (!ee_hand_out_put_off(delivery, slot) &&
-			!ee_wait_match_event(match, slot, previous))
+		put_off = ee_hand_out_put_off(delivery, slot);
+		progress->put_off |= put_off;
+		if (!put_off && !ee_wait_match_event(match, slot, previous))
 		{
 			batch->next->at.seq = previous;
 			return false;
 		}
-		ee_trigger_note(triggers, slot);
+		ee_trigger_note(triggers, slot,
+						put_off ? EE_TRIGGER_PUT_OFF : EE_TRIGGER_READ);
 		progress->events++;
 	}
 	return true;

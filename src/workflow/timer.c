@@ -4,7 +4,8 @@
  *
  * An event that had arrived when a wait was over wins over the clock: a wait
  * times out only once the lane has read the log up to a moment after that.
- * Sleeps, first steps and those to be tried again need not wait for it.
+ * Sleeps, first steps and those to be tried again need not wait for it.  So
+ * does an event that was put off until now, hence these come first.
  *
  * A round is short, so that fresh events come in between, however much is due
  * at once.  Instances that somebody else has locked are left for later.  Where
@@ -17,9 +18,11 @@
 
 #include "delivery/handler.h"
 #include "delivery/lane.h"
+#include "delivery/retry.h"
 #include "ground/debug_point.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
+#include "workflow/delayed.h"
 #include "workflow/dispatch.h"
 #include "workflow/postponed.h"
 #include "workflow/resume.h"
@@ -39,6 +42,7 @@ typedef struct Progress
 {
 	EeRound		round;
 	EeResumeProgress steps;
+	EeDuePlace	due_after;		/* of deliveries, before it */
 	bool		committing;
 	bool		counted;		/* the attempt at only has been */
 	pg_uuid_t	only;
@@ -68,6 +72,7 @@ ee_timer_round(EeDelivery *delivery, const EeUnit *unit, int max)
 	(void) ee_dispatch_of(delivery);
 	if (delivery->guarded)
 		count_attempt(delivery, unit, progress);
+	progress->due_after = delivery->due_after;
 	unit->begin();
 	PG_TRY();
 	{
@@ -103,9 +108,12 @@ failed(EeDelivery *delivery, const EeUnit *unit, Progress *progress,
 	bool		kept = false;
 
 	delivery->next_due = DT_NOBEGIN;
+	/* rows that it dealt with are due as before */
+	ee_retry_go_back(delivery, progress->due_after);
 	progress->round.delivered = progress->round.failed = 0;
 	progress->round.outcome = EE_ROUND_FAILED;
-	if (progress->steps.in_step || progress->steps.done > 0)
+	if (progress->steps.in_step || progress->steps.done > 0 ||
+		(delivery->matching && delivery->caution.distance == 0))
 		kept = ee_resume_unit_failed(delivery, &progress->steps,
 									 progress->committing, error);
 	else
@@ -114,6 +122,7 @@ failed(EeDelivery *delivery, const EeUnit *unit, Progress *progress,
 		ee_unit_give_up(delivery, unit, error);
 		progress->round.outcome = EE_ROUND_STALE;
 	}
+	delivery->matching = false;
 	if (!kept)
 		ee_unit_forget_error(error);
 }
@@ -154,6 +163,9 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max,
 	MemoryContext context;
 	MemoryContext old;
 	EeResumeList *list;
+	EeDelayed  *delayed = NULL;
+	bool		more = false;
+	int			over = 0;
 
 	progress->round.outcome = EE_ROUND_IDLE;
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
@@ -177,19 +189,25 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max,
 		if (!delivery->guarded)
 			add_due(delivery, list);
 		ee_postponed_find(delivery, list);
-		add_timeouts(delivery, list);
+		delayed = ee_delayed_find(delivery, list, &more);
+		if (delayed != NULL)
+			list->locked = false;
+		if (!more)
+			add_timeouts(delivery, list);
 		add_deadlines(delivery, list);
 	}
 	ee_debug_point("timer_found");
 	ee_resume_run(delivery, unit, list, GetCurrentTimestamp() + ROUND_USECS,
 				  &progress->steps);
+	if (delayed != NULL)
+		over = ee_delayed_end(delivery, delayed, progress->steps.done);
 	if (progress->steps.done < list->n || list->n == list->max)
 		delivery->next_due = DT_NOBEGIN;
 	else
-		find_next_due(delivery, list->n == 0);
+		find_next_due(delivery, list->n == 0 && over == 0);
 	progress->round.delivered = progress->steps.resumed;
 	progress->round.failed = progress->steps.failed;
-	if (progress->steps.done > 0)
+	if (progress->steps.done > 0 || over > 0)
 		progress->round.outcome = EE_ROUND_DONE;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -306,7 +324,7 @@ find_next_due(EeDelivery *delivery, bool idle)
 	values[0] = Int32GetDatum(delivery->subscription->number);
 	values[1] = Int32GetDatum(delivery->lane.concurrency);
 	values[2] = Int32GetDatum(delivery->lane.index);
-	delivery->next_due = DT_NOEND;
+	delivery->next_due = ee_retry_next_due(delivery);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);

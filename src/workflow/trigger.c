@@ -40,6 +40,7 @@ typedef struct EventTrigger
 {
 	pg_uuid_t	id;
 	int32		number;
+	bool		cancels;
 	EeMatcher  *matcher;		/* of its pattern alone */
 	Datum		condition;		/* jsonpath, of START; 0: none */
 	Datum		since;			/* pg_snapshot */
@@ -90,7 +91,7 @@ load(void)
 		EE_PLAN("SELECT t.id, t.number, "
 				"event_engine.subscription_match(ARRAY[t.event_pattern::text], NULL), "
 				"CASE t.trigger_type WHEN 'START' THEN t.event_condition::jsonpath END, "
-				"t.since, t.since_seq "
+				"t.since, t.since_seq, t.trigger_type = 'CANCEL' "
 				"FROM event_engine.workflow_event_triggers AS t WHERE t.enabled "
 				"ORDER BY t.priority, t.created_at, t.id");
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
@@ -132,6 +133,8 @@ load(void)
 		trigger->since = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 		trigger->since_seq = DatumGetInt64(SPI_getbinval(tuple, desc, 6,
 														 &isnull));
+		trigger->cancels = DatumGetBool(SPI_getbinval(tuple, desc, 7,
+													  &isnull));
 		list = lappend(list, trigger);
 		MemoryContextSwitchTo(old);
 	}
@@ -145,7 +148,8 @@ load(void)
 }
 
 void
-ee_trigger_note(EeTriggers *triggers, TupleTableSlot *slot)
+ee_trigger_note(EeTriggers *triggers, TupleTableSlot *slot,
+				EeTriggerMoment moment)
 {
 	MemoryContext old;
 	EeEvent		event;
@@ -166,6 +170,8 @@ ee_trigger_note(EeTriggers *triggers, TupleTableSlot *slot)
 		EventTrigger *trigger = lfirst(lc);
 		Firing	   *firing;
 
+		if (moment == (trigger->cancels ? EE_TRIGGER_PUT_OFF : EE_TRIGGER_DUE))
+			continue;
 		if (!wants(trigger, VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern),
 				   &event, &envelope))
 			continue;

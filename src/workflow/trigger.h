@@ -3,7 +3,7 @@
  *	  Events that start workflows, and events that cancel them.
  *
  *		if (!ee_trigger_begin(&triggers, number)) ... stale: begin again
- *		for each event of the batch: ee_trigger_note(&triggers, slot)
+ *		for each event of the batch: ee_trigger_note(&triggers, slot, moment)
  *		... the cursor will stand behind seq ...
  *		n = ee_trigger_fire(&triggers, seq)
  */
@@ -32,8 +32,20 @@ typedef struct EeTriggers
  */
 extern bool ee_trigger_begin(EeTriggers *triggers, int32 number);
 
+/*
+ * An event that is put off starts its workflows at once, to take their first
+ * step when it is due; what it cancels it cancels when it is due.
+ */
+typedef enum EeTriggerMoment
+{
+	EE_TRIGGER_READ,			/* and due */
+	EE_TRIGGER_PUT_OFF,
+	EE_TRIGGER_DUE				/* and was put off before */
+} EeTriggerMoment;
+
 /* Remember which triggers want the event (a tuple of the log). */
-extern void ee_trigger_note(EeTriggers *triggers, TupleTableSlot *slot);
+extern void ee_trigger_note(EeTriggers *triggers, TupleTableSlot *slot,
+							EeTriggerMoment moment);
 
 /*
  * Fire the triggers for the events up to that position, in the transaction

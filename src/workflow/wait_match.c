@@ -10,6 +10,9 @@
  * it ends one of them, the first that was registered.  Nor does it resume an
  * instance that it has resumed before, which only a wait that looks into the
  * past could be asked to do.
+ *
+ * An event that was published with a deliver_at ahead comes to pass then: that
+ * a wait could see it in the log before does not matter.
  */
 #include "postgres.h"
 
@@ -63,6 +66,7 @@ typedef struct Event
 	int64		seq;
 	uint64		xid;
 	TimestampTz created_at;
+	TimestampTz deliver_at;		/* DT_NOBEGIN: at once */
 	Datum		datum;			/* made when a wait wants it; 0: not yet */
 	int64		previous;
 	bool		of_past;
@@ -206,6 +210,13 @@ ee_wait_match_past(EeWaitMatch *match, TupleTableSlot *slot,
 	look_at(match, slot, &event);
 	event.previous = 0;
 	event.of_past = true;
+	if (event.deliver_at > GetCurrentTimestamp())
+	{
+		/* it has a row, and is still to come: delayed.c */
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(match->scratch);
+		return true;
+	}
 	name = DatumGetTextPP(EE_EVENT_VALUE(&event.event, EE_EVENT_PATTERN));
 	wanted = ee_wait_index_keys(match->index, VARDATA_ANY(name),
 								VARSIZE_ANY_EXHDR(name), &event.view, &n);
@@ -255,6 +266,11 @@ look_at(EeWaitMatch *match, TupleTableSlot *slot, Event *event)
 	event->created_at =
 		DatumGetTimestampTz(EE_EVENT_VALUE(&event->event,
 										   EE_EVENT_CREATED_AT));
+	event->deliver_at = DT_NOBEGIN;
+	if (!EE_EVENT_IS_NULL(&event->event, EE_EVENT_DELIVER_AT))
+		event->deliver_at =
+			DatumGetTimestampTz(EE_EVENT_VALUE(&event->event,
+											   EE_EVENT_DELIVER_AT));
 	event->datum = (Datum) 0;
 }
 
@@ -354,13 +370,16 @@ is_wanted(EeWaitMatch *match, TupleTableSlot *wait, Event *event)
 			return false;
 		is_old = true;
 	}
+	/* it may have been met by looking back and when it was due */
+	if (event->deliver_at > event->created_at)
+		is_old = true;
 	return condition_holds(match, wait, event) &&
 		!(is_old && has_resumed(wait, event));
 }
 
 /*
- * Was the event not to be seen when the wait was registered?  Those of the
- * transaction that registered it are in order of time.
+ * Was the event not to be seen when the wait was registered, or not due?
+ * Those of the transaction that registered it are in order of time.
  */
 static bool
 is_new(TupleTableSlot *wait, const Event *event)
@@ -377,6 +396,10 @@ is_new(TupleTableSlot *wait, const Event *event)
 	seen = event->seq <= ee_log_state_base_seq() ||
 		position.base_seq == ee_log_state_base_seq() ?
 		ee_log_position_sees(&position, event->seq, event->xid) : false;
+	if (event->deliver_at > event->created_at &&
+		event->deliver_at >
+		DatumGetTimestampTz(value_of(wait, EE_WAIT_CREATED_AT, &isnull)))
+		return true;
 	if (seen)
 		return false;
 	if (event->xid ==
