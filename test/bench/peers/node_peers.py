@@ -1,5 +1,5 @@
 """The peers that are libraries for Node, each in a process of its own that is
-told what to do line by line (peers.mjs)."""
+told what to do line by line (peers.mjs, workflow_peers.mjs)."""
 import json
 import os
 import subprocess
@@ -13,6 +13,8 @@ class NodePeer:
     publish_sql = ''
     latency_modes = ()
     shares = False
+    program = 'peers.mjs'
+    arguments = ()
 
     def __init__(self, name, folder, mode, title, publish_sql='',
                  shares=False):
@@ -31,11 +33,11 @@ class NodePeer:
         run(admin, 'CREATE DATABASE ' + self.database)
         node = os.path.join(self.folder, 'node_modules', '.bin', 'node')
         self.process = subprocess.Popen(
-            [node, os.path.join(HERE, 'peers.mjs'), self.name],
+            [node, os.path.join(HERE, self.program), self.name],
             env=dict(os.environ, PGDATABASE=self.database,
                      PEERS_NODE=self.folder),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.version = self.call('start')
+        self.version = self.call('start', *self.arguments)
 
     def call(self, *command):
         self.process.stdin.write(json.dumps(command) + '\n')

@@ -1,11 +1,12 @@
 """Measures event_engine beside its peers, on the server that PGHOST names.
 
-    python3 test/bench/peers/run.py [--only publish,pull,fanout,latency,held]
+    python3 test/bench/peers/run.py
+        [--only publish,pull,fanout,latency,held,workflows]
         [--peers event_engine,pgq,...] [--rounds 3] [--held 60]
         [--node DIR] [--pgq] [--sql DIR]
 
 DIR of --node holds node_modules of package.json; DIR of --sql may hold
-pgmq.sql and pgque.sql.  What is not there is left out, and said.
+pgmq.sql, pgque.sql and absurd.sql.  What is not there is left out, and said.
 """
 import argparse
 import os
@@ -18,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import psycopg2.extras  # noqa: E402
 
 import measures  # noqa: E402
+import workflow_peers  # noqa: E402
 from common import connect, flush_ms, median  # noqa: E402
 from node_peers import NodePeer, node_peers  # noqa: E402
 from peers import EventEngine, PgQ, PgQue, Pgmq, SkipLocked  # noqa: E402
@@ -155,8 +157,12 @@ def held(table, peers, options):
                   ((peer.name,) + got), flush=True)
 
 
+def workflows(table, _, options):
+    workflow_peers.measure(table, options)
+
+
 FIGURES = {'publish': publishing, 'pull': pulling, 'fanout': fanout,
-           'latency': latency, 'held': held}
+           'latency': latency, 'held': held, 'workflows': workflows}
 
 
 def main():
