@@ -62,6 +62,8 @@ static bool take_carefully(EeDelivery *delivery, const EeUnit *unit,
 static void attempt(void *arg);
 static void write_down(EeDelivery *delivery, const EeResume *item,
 					   const ErrorData *error, EeResumeProgress *progress);
+static bool close_in(EeDelivery *delivery, const EeResumeProgress *progress,
+					 bool committing, ErrorData *error);
 static void forget_condemned(EeDispatch *dispatch);
 
 EeResumeList *
@@ -305,9 +307,32 @@ ee_resume_limit(EeDelivery *delivery, int max)
 	return Max(1, Min(limit, max));
 }
 
-bool
-ee_resume_unit_failed(EeDelivery *delivery, const EeResumeProgress *progress,
-					  bool committing, ErrorData *error)
+EeRoundOutcome
+ee_resume_unit_failed(EeDelivery *delivery, const EeUnit *unit,
+					  const EeResumeProgress *progress, bool committing,
+					  ErrorData *error)
+{
+	EeRoundOutcome outcome = EE_ROUND_FAILED;
+	bool		kept = false;
+
+	if (progress->in_step || progress->done > 0 ||
+		(delivery->matching && delivery->caution.distance == 0))
+		kept = close_in(delivery, progress, committing, error);
+	else
+	{
+		ee_unit_give_up(delivery, unit, error);
+		outcome = EE_ROUND_STALE;
+	}
+	delivery->matching = false;
+	if (!kept)
+		ee_unit_forget_error(error);
+	return outcome;
+}
+
+/* True: the error is kept for the step that it condemns. */
+static bool
+close_in(EeDelivery *delivery, const EeResumeProgress *progress,
+		 bool committing, ErrorData *error)
 {
 	EeDispatch *dispatch = delivery->dispatch;
 

@@ -74,12 +74,15 @@ extern void ee_resume_run(EeDelivery *delivery, const EeUnit *unit,
 						  EeResumeProgress *progress);
 
 /*
- * The unit has failed after a step was begun: what to do otherwise in the
- * next.  True: the error, which is in the delivery's context, is kept for it.
+ * The unit has failed: decide what to do otherwise in the next.  The error,
+ * of ee_unit_take_error(), is no longer the caller's.  EE_ROUND_FAILED, or
+ * EE_ROUND_STALE when no step is to blame.
  */
-extern bool ee_resume_unit_failed(EeDelivery *delivery,
-								  const EeResumeProgress *progress,
-								  bool committing, ErrorData *error);
+extern EeRoundOutcome ee_resume_unit_failed(EeDelivery *delivery,
+											const EeUnit *unit,
+											const EeResumeProgress *progress,
+											bool committing,
+											ErrorData *error);
 extern void ee_resume_unit_passed(EeDelivery *delivery,
 								  const EeResumeProgress *progress);
 

@@ -105,26 +105,13 @@ static void
 failed(EeDelivery *delivery, const EeUnit *unit, Progress *progress,
 	   ErrorData *error)
 {
-	bool		kept = false;
-
 	delivery->next_due = DT_NOBEGIN;
 	/* rows that it dealt with are due as before */
 	ee_retry_go_back(delivery, progress->due_after);
 	progress->round.delivered = progress->round.failed = 0;
-	progress->round.outcome = EE_ROUND_FAILED;
-	if (progress->steps.in_step || progress->steps.done > 0 ||
-		(delivery->matching && delivery->caution.distance == 0))
-		kept = ee_resume_unit_failed(delivery, &progress->steps,
-									 progress->committing, error);
-	else
-	{
-		/* no step is to blame */
-		ee_unit_give_up(delivery, unit, error);
-		progress->round.outcome = EE_ROUND_STALE;
-	}
-	delivery->matching = false;
-	if (!kept)
-		ee_unit_forget_error(error);
+	progress->round.outcome =
+		ee_resume_unit_failed(delivery, unit, &progress->steps,
+							  progress->committing, error);
 }
 
 /*
