@@ -15,7 +15,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server new_database wait_until wait_for_log_line);
+our @EXPORT = qw(new_server new_database poll wait_until wait_for_log_line);
 
 # A new server, started; the options are preload (1 unless given), conf (lines
 # of postgresql.conf) and init (arguments of PostgreSQL::Test::Cluster's init).
@@ -45,13 +45,30 @@ sub new_database
 	return;
 }
 
+# Until the query answers true, also of a server that crashes meanwhile: psql
+# may then have gone before it could be told the query, and IPC::Run dies of it.
+sub poll
+{
+	my ($node, $database, $query) = @_;
+	my $tries = $PostgreSQL::Test::Utils::timeout_default;
+
+	for (1 .. $tries)
+	{
+		my $true = eval { $node->poll_query_until($database, $query) ? 1 : 0 };
+
+		return $true if defined $true;
+		die $@ unless $@ =~ /Broken pipe/;
+	}
+	return 0;
+}
+
 # A test of its own: the query answers true in the end.  What it answered
 # instead, and what the processes were doing, is told if it never does.
 sub wait_until
 {
 	my ($node, $database, $query, $what) = @_;
 
-	return 1 if ok($node->poll_query_until($database, $query), $what);
+	return 1 if ok(poll($node, $database, $query), $what);
 	diag($node->psql($database, <<'SQL'));
 SELECT backend_type, datname, state, wait_event_type, wait_event, left(query, 80)
 FROM pg_stat_activity WHERE pid <> pg_backend_pid()

@@ -64,14 +64,14 @@ foreach my $way (@ways)
 		  . (defined $kind ? "backend_type LIKE 'event_engine $kind'"
 			: "datname = 'shop' AND backend_type = 'client backend'");
 
-		$node->poll_query_until('postgres', "SELECT count(*) > 0 $victims");
+		poll($node, 'postgres', "SELECT count(*) > 0 $victims");
 		my (undef, $pids) = $node->psql('postgres', "SELECT pid $victims");
 		$hit++ if kill($how, split /\n/, $pids);
 		# the server is back before the next round
-		$node->poll_query_until('postgres', 'SELECT true');
+		poll($node, 'postgres', 'SELECT true');
 	}
 	$history->finish;
-	$node->poll_query_until('postgres', 'SELECT true');
+	poll($node, 'postgres', 'SELECT true');
 	# those that a publisher left behind
 	foreach my $gid (split /\n/, $node->safe_psql('shop', 'SELECT gid FROM pg_prepared_xacts'))
 	{

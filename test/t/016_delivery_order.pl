@@ -88,7 +88,7 @@ foreach my $round (1 .. 3)
 		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'event_engine executor'");
 	$hit++ if $pids ne '' && kill('KILL', split /\n/, $pids);
 	usleep(100_000);
-	$node->poll_query_until('postgres', 'SELECT true');
+	poll($node, 'postgres', 'SELECT true');
 }
 cmp_ok($hit, '>=', 4, 'executors were hit');
 
