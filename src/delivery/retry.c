@@ -12,9 +12,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
-#include "common/pg_prng.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -62,21 +59,6 @@ static void search_now_and_then(EeDelivery *delivery);
 static EeDuePlace place_before(TimestampTz at);
 static int	read_rows(EePlan *plan, Datum *values, EeDue *due, int max);
 
-/*
- * base * factor^(attempts - 1), capped, less a random share up to jitter.
- */
-int64
-ee_retry_delay_ms(const EeSubscription *subscription, int attempts)
-{
-	double		delay = subscription->backoff_ms *
-		pow(subscription->backoff_factor, attempts - 1);
-
-	delay = Min(delay, (double) subscription->backoff_max_ms);
-	delay -= delay * subscription->jitter *
-		pg_prng_double(&pg_global_prng_state);
-	return (int64) Max(delay, 0);
-}
-
 bool
 ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 				int64 seq, int attempts, const ErrorData *error,
@@ -105,8 +87,8 @@ ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 	{
 		TimestampTz due =
 			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										ee_retry_delay_ms(subscription,
-														  attempts));
+										ee_backoff_delay_ms(&subscription->backoff,
+															attempts));
 
 		if (attempts == 1)
 			insert_row(delivery, event, seq, "retry", attempts, due, error,
@@ -275,8 +257,8 @@ ee_retry_count(EeDelivery *delivery, const EeDue *due, const ErrorData *error)
 	int			attempts = due->attempts + 1;
 	TimestampTz again =
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									ee_retry_delay_ms(delivery->subscription,
-													  attempts));
+									ee_backoff_delay_ms(&delivery->subscription->backoff,
+														attempts));
 
 	update_row(delivery, due->seq, attempts, again, error, -1);
 	ee_retry_note_due(delivery, again);

@@ -26,10 +26,6 @@ typedef struct EeDue
 	bool		ends;			/* nothing is behind the last of them */
 } EeDue;
 
-/* Wait before the attempt after so many; random within the jitter. */
-extern int64 ee_retry_delay_ms(const EeSubscription *subscription,
-							   int attempts);
-
 /*
  * Write down that an attempt failed: a later one, or, when there have been
  * enough, a dead letter.  attempts counts this one, which took duration_ms.

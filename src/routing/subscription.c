@@ -18,11 +18,11 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "ground/extension.h"
+#include "ground/option.h"
 #include "routing/subscription.h"
 
 /* The columns of event_engine.subscriptions. */
@@ -59,11 +59,6 @@ static EeSubscriptionStatus status_of(const char *status);
 static void fill_epoch(EeSubscription *subscription, Jsonb *epochs);
 static void fill_options(EeSubscription *subscription, Jsonb *options);
 static void fill_limits(EeSubscription *subscription, Jsonb *options);
-static double number_option(Jsonb *options, const char *name, double value);
-static bool bool_option(Jsonb *options, const char *name, bool value);
-static char *text_option(Jsonb *options, const char *name);
-static bool text_option_is(Jsonb *options, const char *name,
-						   const char *value);
 
 List *
 ee_subscription_load_all(Oid owner)
@@ -208,26 +203,20 @@ static void
 fill_options(EeSubscription *subscription, Jsonb *options)
 {
 	subscription->batch_size =
-		(int) number_option(options, "batch_size", 5000);
+		(int) ee_option_number(options, "batch_size", 5000);
 	subscription->max_attempts =
-		(int) number_option(options, "max_attempts", 5);
-	subscription->backoff_ms =
-		(int64) number_option(options, "backoff_ms", 1000);
-	subscription->backoff_factor =
-		number_option(options, "backoff_factor", 2);
-	subscription->backoff_max_ms =
-		(int64) number_option(options, "backoff_max_ms", 3600000);
-	subscription->jitter = number_option(options, "jitter", 0.2);
+		(int) ee_option_number(options, "max_attempts", 5);
+	ee_backoff_read(&subscription->backoff, options);
 	subscription->timeout_ms =
-		(int) number_option(options, "timeout_ms", 30000);
+		(int) ee_option_number(options, "timeout_ms", 30000);
 	subscription->processing_log =
-		bool_option(options, "processing_log", false);
-	subscription->immediate = bool_option(options, "immediate", false);
-	subscription->ordered = bool_option(options, "ordered", false);
-	subscription->halts = text_option_is(options, "on_dead_letter", "halt");
-	subscription->idempotency_key = text_option(options, "idempotency_key");
+		ee_option_bool(options, "processing_log", false);
+	subscription->immediate = ee_option_bool(options, "immediate", false);
+	subscription->ordered = ee_option_bool(options, "ordered", false);
+	subscription->halts = ee_option_text_is(options, "on_dead_letter", "halt");
+	subscription->idempotency_key = ee_option_text(options, "idempotency_key");
 	subscription->idempotency_window_ms =
-		number_option(options, "idempotency_window_ms", 604800000);
+		ee_option_number(options, "idempotency_window_ms", 604800000);
 	fill_limits(subscription, options);
 }
 
@@ -237,20 +226,20 @@ fill_limits(EeSubscription *subscription, Jsonb *options)
 	EeRateLimit *rate = &subscription->rate;
 	EeBreakerLimit *breaker = &subscription->breaker;
 
-	rate->rate = number_option(options, "rate_limit", 0);
-	rate->burst = number_option(options, "rate_burst",
+	rate->rate = ee_option_number(options, "rate_limit", 0);
+	rate->burst = ee_option_number(options, "rate_burst",
 								ee_rate_bucket_burst(rate->rate));
-	subscription->backpressure = bool_option(options, "backpressure", true);
+	subscription->backpressure = ee_option_bool(options, "backpressure", true);
 	subscription->max_in_flight =
-		(int) number_option(options, "max_in_flight", 0);
+		(int) ee_option_number(options, "max_in_flight", 0);
 	if (subscription->kind != EE_SUBSCRIPTION_HANDLER)
 		return;
 	breaker->threshold =
-		(int) number_option(options, "breaker_threshold", 5);
+		(int) ee_option_number(options, "breaker_threshold", 5);
 	breaker->window_ms =
-		(int) number_option(options, "breaker_window_ms", 60000);
+		(int) ee_option_number(options, "breaker_window_ms", 60000);
 	breaker->recovery_ms =
-		(int) number_option(options, "breaker_recovery_ms", 30000);
+		(int) ee_option_number(options, "breaker_recovery_ms", 30000);
 }
 
 /* Of the running epoch, which is the first. */
@@ -266,55 +255,7 @@ fill_epoch(EeSubscription *subscription, Jsonb *epochs)
 	running = JsonbValueToJsonb(first);
 	subscription->n_epochs = JB_ROOT_COUNT(epochs);
 	subscription->concurrency =
-		(int) number_option(running, "concurrency", 1);
-	subscription->lanes_ordered = bool_option(running, "ordered", false);
+		(int) ee_option_number(running, "concurrency", 1);
+	subscription->lanes_ordered = ee_option_bool(running, "ordered", false);
 }
 
-static double
-number_option(Jsonb *options, const char *name, double value)
-{
-	JsonbValue	found;
-
-	if (!JB_ROOT_IS_OBJECT(options) ||
-		getKeyJsonValueFromContainer(&options->root, name, strlen(name),
-									 &found) == NULL ||
-		found.type != jbvNumeric)
-		return value;
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-											  NumericGetDatum(found.val.numeric)));
-}
-
-static bool
-bool_option(Jsonb *options, const char *name, bool value)
-{
-	JsonbValue	found;
-
-	if (!JB_ROOT_IS_OBJECT(options) ||
-		getKeyJsonValueFromContainer(&options->root, name, strlen(name),
-									 &found) == NULL ||
-		found.type != jbvBool)
-		return value;
-	return found.val.boolean;
-}
-
-static bool
-text_option_is(Jsonb *options, const char *name, const char *value)
-{
-	char	   *given = text_option(options, name);
-
-	return given != NULL && strcmp(given, value) == 0;
-}
-
-/* NULL when it is not given. */
-static char *
-text_option(Jsonb *options, const char *name)
-{
-	JsonbValue	found;
-
-	if (!JB_ROOT_IS_OBJECT(options) ||
-		getKeyJsonValueFromContainer(&options->root, name, strlen(name),
-									 &found) == NULL ||
-		found.type != jbvString)
-		return NULL;
-	return pnstrdup(found.val.string.val, found.val.string.len);
-}

@@ -11,6 +11,7 @@
 #include "nodes/pg_list.h"
 #include "utils/uuid.h"
 
+#include "ground/backoff.h"
 #include "ground/breaker.h"
 #include "ground/rate_bucket.h"
 #include "routing/match.h"
@@ -60,10 +61,7 @@ typedef struct EeSubscription
 	/* options */
 	int			batch_size;		/* events a transaction */
 	int			max_attempts;	/* then a dead letter */
-	int64		backoff_ms;		/* before the second attempt */
-	double		backoff_factor; /* each further attempt waits so much longer */
-	int64		backoff_max_ms;
-	double		jitter;			/* 0..1: share of the wait that is random */
+	EeBackoff	backoff;
 	int			timeout_ms;		/* of one call of the handler; 0: none */
 	bool		processing_log;
 	bool		immediate;		/* called by the publisher, not by workers */

@@ -277,7 +277,7 @@ ee_saga_failed(EeDelivery *delivery, EeInstance *instance,
 	if (again)
 		ee_instance_set(instance, EE_INSTANCE_NEXT_ATTEMPT_AT,
 						TimestampTzGetDatum(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-																		ee_step_backoff_ms(workflow, attempt))));
+																		ee_backoff_delay_ms(&workflow->backoff, attempt))));
 	else
 		ee_instance_set_null(instance, EE_INSTANCE_NEXT_ATTEMPT_AT);
 	write_down(delivery, instance, &compensation, attempt,

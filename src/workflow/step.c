@@ -15,10 +15,7 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/htup_details.h"
-#include "common/pg_prng.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
@@ -457,7 +454,8 @@ ee_step_failed(EeDelivery *delivery, const pg_uuid_t *id,
 	{
 		TimestampTz again =
 			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										ee_step_backoff_ms(workflow, attempt));
+										ee_backoff_delay_ms(&workflow->backoff,
+															attempt));
 
 		ee_instance_due(instance, again);
 		look_again_at(delivery, again);
@@ -478,19 +476,6 @@ write_failure(EeInstance *instance, const EeStepRecord *record)
 						JsonbPGetDatum(record->details));
 	else
 		ee_instance_set_null(instance, EE_INSTANCE_ERROR_DETAILS);
-}
-
-/* As ee_retry_delay_ms(), by the definition. */
-int64
-ee_step_backoff_ms(const EeWorkflow *workflow, int attempts)
-{
-	double		delay = workflow->backoff_ms *
-		pow(workflow->backoff_factor, attempts - 1);
-
-	delay = Min(delay, (double) workflow->backoff_max_ms);
-	delay -= delay * workflow->jitter *
-		pg_prng_double(&pg_global_prng_state);
-	return (int64) Max(delay, 0);
 }
 
 /* ------------------------------------------------------------- crash guard */

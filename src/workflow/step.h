@@ -76,9 +76,4 @@ extern bool ee_step_attempt(EeDelivery *delivery, const pg_uuid_t *instance);
 /* Is a step of this instance being taken, and its handler called, by us? */
 extern bool ee_step_is_current(const pg_uuid_t *instance);
 
-/* How long to wait after so many attempts have failed. */
-struct EeWorkflow;
-extern int64 ee_step_backoff_ms(const struct EeWorkflow *workflow,
-								int attempts);
-
 #endif							/* EE_STEP_H */

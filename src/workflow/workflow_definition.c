@@ -17,7 +17,6 @@
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -25,6 +24,7 @@
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
+#include "ground/option.h"
 #include "registry/definition_version.h"
 #include "workflow/workflow_definition.h"
 
@@ -53,7 +53,6 @@ static void retire(void);
 static HTAB *load(MemoryContext context);
 static EeWorkflow *from_slot(TupleTableSlot *slot);
 static char *text_of(TupleTableSlot *slot, DefinitionAttr attr);
-static double number_option(Jsonb *options, const char *name, double value);
 static bool takes_steps(Oid function, bool *answers);
 
 static MemoryContext cache_context = NULL;
@@ -212,15 +211,13 @@ from_slot(TupleTableSlot *slot)
 	workflow->handler = text_of(slot, ATTR_HANDLER);
 	workflow->active = strcmp(text_of(slot, ATTR_STATUS), "active") == 0;
 	options = DatumGetJsonbP(slot->tts_values[ATTR_OPTIONS - 1]);
-	workflow->max_attempts = (int) number_option(options, "max_attempts", 5);
-	workflow->backoff_ms = (int64) number_option(options, "backoff_ms", 1000);
-	workflow->backoff_factor = number_option(options, "backoff_factor", 2);
-	workflow->backoff_max_ms =
-		(int64) number_option(options, "backoff_max_ms", 3600000);
-	workflow->jitter = number_option(options, "jitter", 0.2);
-	workflow->timeout_ms = (int) number_option(options, "timeout_ms", 30000);
+	workflow->max_attempts =
+		(int) ee_option_number(options, "max_attempts", 5);
+	ee_backoff_read(&workflow->backoff, options);
+	workflow->timeout_ms =
+		(int) ee_option_number(options, "timeout_ms", 30000);
 	workflow->instance_timeout_ms =
-		number_option(options, "instance_timeout_ms", 0);
+		ee_option_number(options, "instance_timeout_ms", 0);
 	return workflow;
 }
 
@@ -230,20 +227,6 @@ text_of(TupleTableSlot *slot, DefinitionAttr attr)
 	if (slot->tts_isnull[attr - 1])
 		return NULL;
 	return TextDatumGetCString(slot->tts_values[attr - 1]);
-}
-
-static double
-number_option(Jsonb *options, const char *name, double value)
-{
-	JsonbValue	found;
-
-	if (!JB_ROOT_IS_OBJECT(options) ||
-		getKeyJsonValueFromContainer(&options->root, name, strlen(name),
-									 &found) == NULL ||
-		found.type != jbvNumeric)
-		return value;
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-											  NumericGetDatum(found.val.numeric)));
 }
 
 /* ----------------------------------------------------------------- handler */

@@ -11,6 +11,7 @@
 #include "utils/uuid.h"
 
 #include "delivery/handler.h"
+#include "ground/backoff.h"
 
 /* A definition; the strings live as long as it does. */
 typedef struct EeWorkflow
@@ -25,10 +26,7 @@ typedef struct EeWorkflow
 
 	/* options */
 	int			max_attempts;
-	int64		backoff_ms;
-	double		backoff_factor;
-	int64		backoff_max_ms;
-	double		jitter;
+	EeBackoff	backoff;
 	int			timeout_ms;		/* of a step; 0: none */
 	double		instance_timeout_ms;	/* of all of it; 0: none */
 
