@@ -7,6 +7,9 @@
  *
  *		look -> all is settled: pause
  *			 -> something is not: commit, wait, look again
+ *
+ * Every look is a transaction of its own that sees what is committed by then,
+ * whatever default_transaction_isolation is.
  */
 #include "postgres.h"
 
@@ -86,8 +89,12 @@ ee_sql_drain_subscription(PG_FUNCTION_ARGS)
 												  TimestampTzGetDatum(GetCurrentTimestamp()),
 												  PG_GETARG_DATUM(1)));
 	last = ee_log_state_last_seq();
+	/* the caller's snapshot may be one for the whole transaction */
+	SPI_commit();
 	for (;;)
 	{
+		MemoryContextSwitchTo(context);
+		XactIsoLevel = XACT_READ_COMMITTED;
 		EnsurePortalSnapshotExists();
 		settled = is_settled(subscriber, last);
 		if (settled)
@@ -127,13 +134,20 @@ own_subscription(const char *subscriber)
 	return found;
 }
 
+/*
+ * The rows first, as that keeps nobody out; and again, as a batch may commit
+ * between the two looks: its cursor is past the event that failed, whose row
+ * was not there yet.  With all lanes locked by the look at the log nothing
+ * leaves the log any more before we commit.
+ */
 static bool
 is_settled(const char *subscriber, int64 last)
 {
 	EeSubscription *subscription = own_subscription(subscriber);
 
 	return rows_are_settled(subscription->number, last) &&
-		log_is_settled(subscription, last);
+		log_is_settled(subscription, last) &&
+		rows_are_settled(subscription->number, last);
 }
 
 /* What is delayed by its publisher may take for ever, and is safe. */
