@@ -11,7 +11,10 @@ PGFILEDESC = "event_engine - event processing inside PostgreSQL"
 SQL_PIECES = $(subst _0state,_state,$(sort $(subst _state,_0state,\
 	$(wildcard sql/[0-9][0-9]_*.sql))))
 SQL_SCRIPT = sql/event_engine--$(EXTVERSION).sql
-DATA_built = $(SQL_SCRIPT)
+# Released versions, as they were; and the ways from them to this one.
+DATA = $(sort $(wildcard sql/released/*.sql))
+UPDATE_SCRIPTS = $(patsubst sql/update/%,sql/event_engine--%,$(sort $(wildcard sql/update/*.sql)))
+DATA_built = $(SQL_SCRIPT) $(UPDATE_SCRIPTS)
 
 PG_CPPFLAGS = -I$(srcdir)/src -DEE_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
@@ -39,7 +42,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=.
 TAP_TESTS = 1
 PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
 
-EXTRA_CLEAN = $(SQL_SCRIPT) log results tmp_check tmp_check_iso
+EXTRA_CLEAN = $(DATA_built) log results tmp_check tmp_check_iso
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -55,3 +58,7 @@ $(OBJS): $(wildcard src/*.h src/*/*.h)
 
 $(SQL_SCRIPT): $(SQL_PIECES) event_engine.control
 	cat $(SQL_PIECES) > $@
+
+$(UPDATE_SCRIPTS): sql/event_engine--%: sql/update/% sql/update/assemble.awk $(SQL_PIECES)
+	awk -f sql/update/assemble.awk $< $(SQL_PIECES) > $@.part
+	mv $@.part $@

@@ -688,8 +688,3 @@ CREATE VIEW event_engine.subscription_list AS
 	FROM event_engine.subscriptions AS s;
 COMMENT ON VIEW event_engine.subscription_list IS
 	'The subscriptions: who, what, how.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.subscribe_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, text, jsonb),
-	event_engine.update_subscription_as(oid, text, text[], regprocedure, text, jsonb, jsonb, text, jsonb)
-FROM PUBLIC;

@@ -112,9 +112,3 @@ CREATE FUNCTION event_engine.unsubscribe(subscriber text)
 	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.unsubscribe(text) IS
 	'Removes a subscription with its cursor and its pending deliveries; dead letters stay.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.pause_subscription_as(oid, text, text),
-	event_engine.resume_subscription_as(oid, text),
-	event_engine.unsubscribe_as(oid, text)
-FROM PUBLIC;

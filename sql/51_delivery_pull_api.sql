@@ -688,9 +688,3 @@ CREATE FUNCTION event_engine.extend_events(receipt uuid,
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.extend_events(uuid, interval) IS
 	'Gives a client more time for the events of a receipt; returns until when.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.ack_events_as(oid, uuid, uuid[]),
-	event_engine.nack_events_as(oid, uuid, interval, text, uuid[]),
-	event_engine.extend_events_as(oid, uuid, interval)
-FROM PUBLIC;

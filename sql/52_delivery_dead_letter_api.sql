@@ -277,8 +277,3 @@ CREATE FUNCTION event_engine.discard_dead_letters(ids uuid[] DEFAULT NULL,
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.discard_dead_letters(uuid[], text, text, integer, text) IS
 	'Marks dead letters as not to be delivered any more; returns how many.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.redrive_dead_letters_as(oid, uuid[], text, text, integer, text, integer),
-	event_engine.discard_dead_letters_as(oid, uuid[], text, text, integer, text)
-FROM PUBLIC;

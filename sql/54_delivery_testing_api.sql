@@ -437,10 +437,3 @@ END
 $$;
 COMMENT ON FUNCTION event_engine.assert_published(text, text, integer, timestamptz) IS
 	'Raises unless such an event was published, in this transaction or since a time.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.process_event_as(oid, uuid, text),
-	event_engine.make_due_as(oid, text),
-	event_engine.lock_deliveries_as(oid, text),
-	event_engine.undelivered_event_as(oid, uuid, text)
-FROM PUBLIC;

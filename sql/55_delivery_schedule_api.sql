@@ -605,13 +605,3 @@ CREATE FUNCTION event_engine.list_event_schedules()
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.list_event_schedules() IS
 	'Events published on a schedule: when next, when last.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.own_schedule_as(oid, text),
-	event_engine.store_schedule_as(oid, text, text, text, jsonb, text, jsonb, jsonb, text, event_engine.event_priority),
-	event_engine.activate_schedule_as(oid, text, boolean),
-	event_engine.remove_schedule_as(oid, text),
-	event_engine.claim_schedule_as(oid, text, timestamptz),
-	event_engine.note_schedule_as(oid, text, uuid),
-	event_engine.list_event_schedules_as(oid)
-FROM PUBLIC;

@@ -334,9 +334,3 @@ CREATE FUNCTION event_engine.seek_subscription(subscriber text,
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.seek_subscription(text, text, bigint) IS
 	'Delivers to a subscription from another place in the log on.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.replay_events_as(oid, text, timestamptz, timestamptz, bigint, bigint, text[], text, jsonb),
-	event_engine.cancel_replay_as(oid, uuid),
-	event_engine.seek_subscription_as(oid, text, text, bigint)
-FROM PUBLIC;

@@ -450,8 +450,3 @@ CREATE FUNCTION event_engine.fail_workflow(workflow_instance_id uuid,
 	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_fail_workflow';
 COMMENT ON FUNCTION event_engine.fail_workflow(uuid, text, jsonb) IS
 	'Ends a workflow that cannot do its work, without further attempts.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.register_workflow_as(oid, text, regprocedure, text, text, jsonb),
-	event_engine.update_workflow_as(oid, text, text, regprocedure, text, jsonb, text)
-FROM PUBLIC;

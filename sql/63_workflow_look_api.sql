@@ -132,12 +132,6 @@ CREATE FUNCTION event_engine.list_workflow_definitions(of_name text DEFAULT NULL
 COMMENT ON FUNCTION event_engine.list_workflow_definitions(text) IS
 	'The workflows that are registered, all versions.';
 
-REVOKE ALL ON FUNCTION
-	event_engine.get_workflow_as(oid, uuid),
-	event_engine.list_workflows_as(oid, text, text, text, text, uuid, timestamptz, timestamptz, uuid, integer),
-	event_engine.list_workflow_definitions_as(oid, text)
-FROM PUBLIC;
-
 /* ---- Instances that are over ---- */
 
 /*
@@ -196,7 +190,3 @@ CREATE FUNCTION event_engine.delete_workflows(finished_before timestamptz,
 	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.delete_workflows(timestamptz, text, text, integer) IS
 	'Forgets instances that ended before a time, with their history.';
-
-REVOKE ALL ON FUNCTION
-	event_engine.delete_workflows_as(oid, timestamptz, text, text, integer)
-FROM PUBLIC;

@@ -40,4 +40,3 @@ CREATE FUNCTION event_engine.register_workflow_events()
 $$;
 COMMENT ON FUNCTION event_engine.register_workflow_events() IS
 	'Internal: registers the events about workflows.';
-REVOKE ALL ON FUNCTION event_engine.register_workflow_events() FROM PUBLIC;
