@@ -7,16 +7,13 @@
 
 #include "utils/builtins.h"
 #include "utils/elog.h"
-#include "utils/numeric.h"
 
 #include "delivery/dead_letter.h"
 #include "ground/envelope.h"
 #include "ground/identity.h"
+#include "ground/jsonb_push.h"
 #include "ground/plan.h"
 
-static void push(JsonbParseState **state, const char *key, const char *text);
-static void push_number(JsonbParseState **state, const char *key,
-						int64 number);
 
 Jsonb *
 ee_dead_letter_details(const ErrorData *error, int attempt,
@@ -24,45 +21,16 @@ ee_dead_letter_details(const ErrorData *error, int attempt,
 {
 	JsonbParseState *state = NULL;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push(&state, "sqlstate", unpack_sql_state(error->sqlerrcode));
-	push(&state, "detail", error->detail);
-	push(&state, "hint", error->hint);
-	push(&state, "context", error->context);
-	push_number(&state, "attempt", attempt);
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_text(&state, "sqlstate",
+					   unpack_sql_state(error->sqlerrcode));
+	ee_jsonb_push_text(&state, "detail", error->detail);
+	ee_jsonb_push_text(&state, "hint", error->hint);
+	ee_jsonb_push_text(&state, "context", error->context);
+	ee_jsonb_push_number(&state, "attempt", attempt);
 	if (duration_ms >= 0)
-		push_number(&state, "durationMs", duration_ms);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-static void
-push(JsonbParseState **state, const char *key, const char *text)
-{
-	JsonbValue	value;
-
-	if (text == NULL)
-		return;
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = strlen(text);
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-static void
-push_number(JsonbParseState **state, const char *key, int64 number)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-	value.type = jbvNumeric;
-	value.val.numeric = int64_to_numeric(number);
-	pushJsonbValue(state, WJB_VALUE, &value);
+		ee_jsonb_push_number(&state, "durationMs", duration_ms);
+	return ee_jsonb_push_end(&state);
 }
 
 /* The event's latest letter, if it was redriven, is the one before this. */

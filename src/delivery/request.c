@@ -15,6 +15,7 @@
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
+#include "ground/jsonb_push.h"
 #include "ground/plan.h"
 
 #define REPLY_SUFFIX ".reply"
@@ -152,13 +153,9 @@ static Jsonb *
 object_of(const char *key, JsonbValue *value)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	name;
 
-	name.type = jbvString;
-	name.val.string.val = unconstify(char *, key);
-	name.val.string.len = strlen(key);
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	pushJsonbValue(&state, WJB_KEY, &name);
-	pushJsonbValue(&state, WJB_VALUE, value);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_key(&state, key);
+	(void) pushJsonbValue(&state, WJB_VALUE, value);
+	return ee_jsonb_push_end(&state);
 }

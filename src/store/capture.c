@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "ground/jsonb_push.h"
 #include "store/admission.h"
 #include "store/append.h"
 #include "store/capture_table.h"
@@ -40,7 +41,6 @@ static bool same_value(const EeCaptureColumn *column, Datum a, Datum b);
 static Jsonb *make_payload(const EeCaptureTable *table,
 						   TupleTableSlot *before, TupleTableSlot *after,
 						   List *changed);
-static void push_key(JsonbParseState **state, const char *key);
 static void push_columns(JsonbParseState **state, const char *key,
 						 const EeCaptureColumn *columns, int n,
 						 TupleTableSlot *row);
@@ -183,7 +183,7 @@ make_payload(const EeCaptureTable *table, TupleTableSlot *before,
 	{
 		ListCell   *lc;
 
-		push_key(&state, "changed");
+		ee_jsonb_push_key(&state, "changed");
 		(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 		foreach(lc, changed)
 		{
@@ -200,28 +200,17 @@ make_payload(const EeCaptureTable *table, TupleTableSlot *before,
 }
 
 static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	(void) pushJsonbValue(state, WJB_KEY, &value);
-}
-
-static void
 push_columns(JsonbParseState **state, const char *key,
 			 const EeCaptureColumn *columns, int n, TupleTableSlot *row)
 {
-	push_key(state, key);
+	ee_jsonb_push_key(state, key);
 	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < n; i++)
 	{
 		JsonbValue	value;
 
 		column_value(&columns[i], row, &value);
-		push_key(state, columns[i].name);
+		ee_jsonb_push_key(state, columns[i].name);
 		(void) pushJsonbValue(state, WJB_VALUE, &value);
 	}
 	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);

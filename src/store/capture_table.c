@@ -34,6 +34,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "ground/jsonb_push.h"
 #include "store/capture_table.h"
 
 static HTAB *tables = NULL;
@@ -181,7 +182,6 @@ set_names(EeCaptureTable *table, Jsonb *argument)
 	char	   *id;
 	JsonbParseState *state = NULL;
 	JsonbValue	prefix;
-	JsonbValue	value;
 
 	if (schema == NULL || relname == NULL)
 		elog(ERROR, "cache lookup failed for relation %u", table->root);
@@ -193,22 +193,10 @@ set_names(EeCaptureTable *table, Jsonb *argument)
 		table->patterns[i] = psprintf("%.*s.%s", prefix.val.string.len,
 									  prefix.val.string.val, operations[i]);
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	value.type = jbvString;
-	value.val.string.val = "type";
-	value.val.string.len = 4;
-	(void) pushJsonbValue(&state, WJB_KEY, &value);
-	value.val.string.val = "integration";
-	value.val.string.len = 11;
-	(void) pushJsonbValue(&state, WJB_VALUE, &value);
-	value.val.string.val = "id";
-	value.val.string.len = 2;
-	(void) pushJsonbValue(&state, WJB_KEY, &value);
-	value.val.string.val = id;
-	value.val.string.len = strlen(id);
-	(void) pushJsonbValue(&state, WJB_VALUE, &value);
-	table->source = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT,
-													 NULL));
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_text(&state, "type", "integration");
+	ee_jsonb_push_text(&state, "id", id);
+	table->source = ee_jsonb_push_end(&state);
 }
 
 static void

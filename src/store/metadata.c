@@ -25,6 +25,7 @@
 #include "ground/config.h"
 #include "ground/envelope.h"
 #include "ground/errors.h"
+#include "ground/jsonb_push.h"
 #include "ground/uuid7.h"
 #include "store/metadata.h"
 
@@ -97,8 +98,6 @@ static void check_member(const JsonbValue *value, const Member *member,
 static bool is_count(const JsonbValue *value);
 static bool is_among(const JsonbValue *value, char **names, int n);
 static int	hops_of(Jsonb *metadata);
-static void push_text(JsonbParseState **state, const char *key,
-					  const char *value, int len);
 static const char *kind_of(const JsonbValue *value);
 
 Jsonb *
@@ -184,7 +183,7 @@ only_correlation(const pg_uuid_t *id)
 
 		memset(digits, '0', sizeof(digits));
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		push_text(&state, KEY_CORRELATION, digits, sizeof(digits));
+		ee_jsonb_push_chars(&state, KEY_CORRELATION, digits, sizeof(digits));
 		template = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT,
 													NULL));
 		MemoryContextSwitchTo(old);
@@ -241,12 +240,14 @@ complete(Jsonb *given, const pg_uuid_t *id, const Cause *cause)
 										 KEY_CORRELATION,
 										 strlen(KEY_CORRELATION),
 										 &inherited) != NULL)
-			push_text(&state, KEY_CORRELATION, inherited.val.string.val,
-					  inherited.val.string.len);
+			ee_jsonb_push_chars(&state, KEY_CORRELATION,
+								inherited.val.string.val,
+								inherited.val.string.len);
 		else
 		{
 			ee_uuid7_to_text(id, digits);
-			push_text(&state, KEY_CORRELATION, digits, EE_UUID_TEXT_LEN);
+			ee_jsonb_push_chars(&state, KEY_CORRELATION, digits,
+								EE_UUID_TEXT_LEN);
 		}
 	}
 	if (cause != NULL && !has_causation)
@@ -256,14 +257,16 @@ complete(Jsonb *given, const pg_uuid_t *id, const Cause *cause)
 		if (cause->event != NULL)
 		{
 			ee_uuid7_to_text(cause->event, digits);
-			push_text(&state, KEY_CAUSATION, digits, EE_UUID_TEXT_LEN);
+			ee_jsonb_push_chars(&state, KEY_CAUSATION, digits,
+								EE_UUID_TEXT_LEN);
 		}
 		else if (getKeyJsonValueFromContainer(&cause->metadata->root,
 											  KEY_CAUSATION,
 											  strlen(KEY_CAUSATION),
 											  &inherited) != NULL)
-			push_text(&state, KEY_CAUSATION, inherited.val.string.val,
-					  inherited.val.string.len);
+			ee_jsonb_push_chars(&state, KEY_CAUSATION,
+								inherited.val.string.val,
+								inherited.val.string.len);
 	}
 	if (cause != NULL && cause->hops > 0)
 	{
@@ -291,20 +294,6 @@ hops_of(Jsonb *metadata)
 		return 0;
 	hops = numeric_int4_opt_error(value.val.numeric, &failed);
 	return failed ? ee_config_store_hop_limit : hops;
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *text, int len)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = len;
-	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
 /* ------------------------------------------------------------------ shapes */
@@ -489,8 +478,8 @@ ee_metadata_default_source(void)
 		char	   *name = GetUserNameFromId(GetUserId(), false);
 
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		push_text(&state, "type", "external", strlen("external"));
-		push_text(&state, "id", name, strlen(name));
+		ee_jsonb_push_text(&state, "type", "external");
+		ee_jsonb_push_text(&state, "id", name);
 		result = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT,
 												  NULL));
 		role = InvalidOid;

@@ -172,6 +172,12 @@ ee_instance_due(EeInstance *instance, TimestampTz at)
 					TimestampTzGetDatum(at));
 }
 
+int
+ee_instance_attempts(const EeInstance *instance)
+{
+	return DatumGetInt32(EE_INSTANCE_VALUE(instance, EE_INSTANCE_ATTEMPTS));
+}
+
 /* Nothing is due, and nothing has failed. */
 void
 ee_instance_forget_step(EeInstance *instance)

@@ -113,6 +113,9 @@ extern void ee_instance_due(EeInstance *instance, TimestampTz at);
 extern void ee_instance_forget_step(EeInstance *instance);
 extern void ee_instance_end(EeInstance *instance, EeInstanceStatus status);
 
+/* At the step that is due, so far. */
+extern int	ee_instance_attempts(const EeInstance *instance);
+
 /* Write the row, which this transaction has locked; or a new one. */
 extern void ee_instance_store(EeInstance *instance);
 extern void ee_instance_insert(EeInstance *instance);

@@ -15,12 +15,12 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "ground/causation.h"
 #include "ground/config.h"
 #include "ground/identity.h"
+#include "ground/jsonb_push.h"
 #include "ground/plan.h"
 #include "ground/uuid7.h"
 #include "registry/registry_cache.h"
@@ -39,11 +39,6 @@ static void publish(const EeInstance *instance, const EeStepRecord *record,
 					const char *pattern);
 static Jsonb *payload_of(const EeInstance *instance,
 						 const EeStepRecord *record);
-static void push_text(JsonbParseState **state, const char *key,
-					  const char *text);
-static void push_number(JsonbParseState **state, const char *key,
-						int64 number);
-static void push_key(JsonbParseState **state, const char *key);
 static char *id_text(const EeInstance *instance, EeInstanceAttr attr);
 
 void
@@ -176,42 +171,33 @@ payload_of(const EeInstance *instance, const EeStepRecord *record)
 	JsonbParseState *state = NULL;
 	Jsonb	   *output = ee_instance_jsonb(instance, EE_INSTANCE_OUTPUT);
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "id", id_text(instance, EE_INSTANCE_ID));
-	push_text(&state, "workflow",
-			  ee_instance_text(instance, EE_INSTANCE_WORKFLOW));
-	push_text(&state, "version",
-			  ee_instance_text(instance, EE_INSTANCE_VERSION));
-	push_text(&state, "status", ee_instance_status_name(instance->status));
-	push_text(&state, "correlationKey",
-			  ee_instance_text(instance, EE_INSTANCE_CORRELATION_KEY));
-	push_text(&state, "parentId", id_text(instance, EE_INSTANCE_PARENT_ID));
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_text(&state, "id", id_text(instance, EE_INSTANCE_ID));
+	ee_jsonb_push_text(&state, "workflow",
+					   ee_instance_text(instance, EE_INSTANCE_WORKFLOW));
+	ee_jsonb_push_text(&state, "version",
+					   ee_instance_text(instance, EE_INSTANCE_VERSION));
+	ee_jsonb_push_text(&state, "status",
+					   ee_instance_status_name(instance->status));
+	ee_jsonb_push_text(&state, "correlationKey",
+					   ee_instance_text(instance, EE_INSTANCE_CORRELATION_KEY));
+	ee_jsonb_push_text(&state, "parentId",
+					   id_text(instance, EE_INSTANCE_PARENT_ID));
 	if (record != NULL)
 	{
-		push_text(&state, "step", record->step);
-		push_number(&state, "stepNumber", record->number);
-		push_number(&state, "attempt", record->attempt);
-		push_text(&state, "result", record->result);
-		push_text(&state, "resumedBy", record->resumed_by);
-		push_text(&state, "wait", record->wait_name);
-		push_text(&state, "error", record->error_message);
-		push_number(&state, "durationMs",
-					TimestampDifferenceMilliseconds(record->started_at,
-													GetCurrentTimestamp()));
+		ee_jsonb_push_text(&state, "step", record->step);
+		ee_jsonb_push_number(&state, "stepNumber", record->number);
+		ee_jsonb_push_number(&state, "attempt", record->attempt);
+		ee_jsonb_push_text(&state, "result", record->result);
+		ee_jsonb_push_text(&state, "resumedBy", record->resumed_by);
+		ee_jsonb_push_text(&state, "wait", record->wait_name);
+		ee_jsonb_push_text(&state, "error", record->error_message);
+		ee_jsonb_push_number(&state, "durationMs",
+							 TimestampDifferenceMilliseconds(record->started_at,
+															 GetCurrentTimestamp()));
 	}
-	if (output != NULL)
-	{
-		JsonbValue	value;
-
-		push_key(&state, "output");
-		value.type = jbvBinary;
-		value.val.binary.data = &output->root;
-		value.val.binary.len = VARSIZE(output) - VARHDRSZ;
-		if (JB_ROOT_IS_SCALAR(output))
-			(void) JsonbExtractScalar(&output->root, &value);
-		pushJsonbValue(&state, WJB_VALUE, &value);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	ee_jsonb_push_jsonb(&state, "output", output);
+	return ee_jsonb_push_end(&state);
 }
 
 Jsonb *
@@ -219,48 +205,12 @@ ee_life_cycle_source(const EeInstance *instance)
 {
 	JsonbParseState *state = NULL;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "type", "workflow");
-	push_text(&state, "id", id_text(instance, EE_INSTANCE_ID));
-	push_text(&state, "name", ee_instance_text(instance,
-											   EE_INSTANCE_WORKFLOW));
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-static void
-push_text(JsonbParseState **state, const char *key, const char *text)
-{
-	JsonbValue	value;
-
-	if (text == NULL)
-		return;
-	push_key(state, key);
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = strlen(text);
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-static void
-push_number(JsonbParseState **state, const char *key, int64 number)
-{
-	JsonbValue	value;
-
-	push_key(state, key);
-	value.type = jbvNumeric;
-	value.val.numeric = int64_to_numeric(number);
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_text(&state, "type", "workflow");
+	ee_jsonb_push_text(&state, "id", id_text(instance, EE_INSTANCE_ID));
+	ee_jsonb_push_text(&state, "name",
+					   ee_instance_text(instance, EE_INSTANCE_WORKFLOW));
+	return ee_jsonb_push_end(&state);
 }
 
 static char *

@@ -11,6 +11,7 @@
 
 #include "ground/envelope.h"
 #include "ground/extension.h"
+#include "ground/jsonb_push.h"
 #include "workflow/resumption.h"
 
 /* The columns of type event_engine.workflow_resumption. */
@@ -29,8 +30,6 @@ static const char *const kind_names[] = {
 
 static EeWaitRow *find(List *waits, const pg_uuid_t *id);
 static Jsonb *with_event(Jsonb *matched, const char *name, Datum event);
-static void push(JsonbParseState **state, const char *key,
-				 const char *text);
 static char *text_member(Jsonb *object, const char *name);
 
 const char *
@@ -97,21 +96,13 @@ static Jsonb *
 with_event(Jsonb *matched, const char *name, Datum event)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	value;
-	JsonbValue *object;
 	EeEvent		deformed;
 	Jsonb	   *added;
 
 	ee_envelope_deform(event, &deformed);
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, name);
-	value.val.string.len = strlen(name);
-	pushJsonbValue(&state, WJB_KEY, &value);
-	JsonbToJsonbValue(ee_envelope_to_jsonb(&deformed), &value);
-	pushJsonbValue(&state, WJB_VALUE, &value);
-	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	added = JsonbValueToJsonb(object);
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_jsonb(&state, name, ee_envelope_to_jsonb(&deformed));
+	added = ee_jsonb_push_end(&state);
 	if (matched == NULL)
 		return added;
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
@@ -125,45 +116,18 @@ void
 ee_resumption_keep(EeInstance *instance, const EeResumption *resumption)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	value;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push(&state, "kind", kind_names[resumption->kind]);
-	push(&state, "wait", resumption->wait_name);
-	if (resumption->events != NULL)
-	{
-		value.type = jbvString;
-		value.val.string.val = (char *) "events";
-		value.val.string.len = strlen("events");
-		pushJsonbValue(&state, WJB_KEY, &value);
-		JsonbToJsonbValue(resumption->events, &value);
-		pushJsonbValue(&state, WJB_VALUE, &value);
-	}
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_text(&state, "kind", kind_names[resumption->kind]);
+	ee_jsonb_push_text(&state, "wait", resumption->wait_name);
+	ee_jsonb_push_jsonb(&state, "events", resumption->events);
 	ee_instance_set(instance, EE_INSTANCE_RESUMPTION,
-					JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state,
-																	WJB_END_OBJECT,
-																	NULL))));
+					JsonbPGetDatum(ee_jsonb_push_end(&state)));
 	if (resumption->event != (Datum) 0)
 		ee_instance_set(instance, EE_INSTANCE_RESUMPTION_EVENT,
 						resumption->event);
 	else
 		ee_instance_set_null(instance, EE_INSTANCE_RESUMPTION_EVENT);
-}
-
-static void
-push(JsonbParseState **state, const char *key, const char *text)
-{
-	JsonbValue	value;
-
-	if (text == NULL)
-		return;
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = strlen(text);
-	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
 /* Without one kept, it is the first step that is due. */

@@ -51,7 +51,6 @@ static void write_down(EeDelivery *delivery, EeInstance *instance,
 					   const Compensation *compensation, int attempt,
 					   const char *result, TimestampTz started_at,
 					   const ErrorData *error);
-static int	attempts_of(const EeInstance *instance);
 
 PG_FUNCTION_INFO_V1(ee_sql_start_child_workflow);
 
@@ -122,7 +121,8 @@ ee_saga_due(EeDelivery *delivery, const EeUnit *unit, EeInstance *instance,
 				"uuid", "int4", "int4");
 	TimestampTz started_at = GetCurrentTimestamp();
 	Compensation compensation;
-	int			attempt = attempts_of(instance) + (delivery->guarded ? 0 : 1);
+	int			attempt = ee_instance_attempts(instance) +
+		(delivery->guarded ? 0 : 1);
 	pg_uuid_t	id = instance->id;
 
 	if (!next_compensation(instance, &compensation))
@@ -142,12 +142,6 @@ ee_saga_due(EeDelivery *delivery, const EeUnit *unit, EeInstance *instance,
 	write_down(delivery, instance, &compensation, attempt, "compensated",
 			   started_at, NULL);
 	return EE_STEP_TAKEN;
-}
-
-static int
-attempts_of(const EeInstance *instance)
-{
-	return DatumGetInt32(EE_INSTANCE_VALUE(instance, EE_INSTANCE_ATTEMPTS));
 }
 
 static bool
@@ -262,7 +256,8 @@ ee_saga_failed(EeDelivery *delivery, EeInstance *instance,
 				"SET attempts = attempts + 1, last_error = $3, status = 'failed' "
 				"WHERE instance_id = $1 AND position = $2",
 				"uuid", "int4", "text");
-	int			attempt = attempts_of(instance) + (delivery->guarded ? 0 : 1);
+	int			attempt = ee_instance_attempts(instance) +
+		(delivery->guarded ? 0 : 1);
 	bool		again = workflow != NULL && attempt < workflow->max_attempts;
 	Compensation compensation;
 

@@ -52,6 +52,8 @@ typedef struct Step
 /* the instance whose handler is being called */
 static const pg_uuid_t *current = NULL;
 
+static EeStepOutcome consume(EeInstance *instance,
+							 EeResumption *resumption);
 static EeStepOutcome take(EeDelivery *delivery, const EeUnit *unit,
 						  EeInstance *instance, EeResumption *resumption,
 						  int attempt);
@@ -66,7 +68,6 @@ static const char *acted(Step *step);
 static void tell(Step *step);
 static void look_again_at(EeDelivery *delivery, TimestampTz at);
 static bool is_due(const EeInstance *instance);
-static int	attempts_of(const EeInstance *instance);
 static void write_failure(EeInstance *instance, const EeStepRecord *record);
 
 EeStepOutcome
@@ -75,10 +76,21 @@ ee_step_run(EeDelivery *delivery, const EeUnit *unit,
 {
 	EeInstance *instance = ee_instance_lock(id);
 	EeResumption resumption = *why;
+	EeStepOutcome outcome;
 
 	if (instance == NULL)
 		return EE_STEP_GONE;
-	switch (ee_resumption_consume(instance, &resumption))
+	outcome = consume(instance, &resumption);
+	if (outcome != EE_STEP_TAKEN)
+		return outcome;
+	return take(delivery, unit, instance, &resumption, 1);
+}
+
+/* TAKEN: the step is to be taken. */
+static EeStepOutcome
+consume(EeInstance *instance, EeResumption *resumption)
+{
+	switch (ee_resumption_consume(instance, resumption))
 	{
 		case EE_CONSUMED_GONE:
 			return EE_STEP_GONE;
@@ -88,7 +100,7 @@ ee_step_run(EeDelivery *delivery, const EeUnit *unit,
 		case EE_CONSUMED_ALL:
 			break;
 	}
-	return take(delivery, unit, instance, &resumption, 1);
+	return EE_STEP_TAKEN;
 }
 
 EeStepOutcome
@@ -104,7 +116,7 @@ ee_step_due(EeDelivery *delivery, const EeUnit *unit, const pg_uuid_t *id)
 	ee_resumption_kept(instance, &resumption);
 	/* under the crash guard it has been counted before */
 	return take(delivery, unit, instance, &resumption,
-				attempts_of(instance) + (delivery->guarded ? 0 : 1));
+				ee_instance_attempts(instance) + (delivery->guarded ? 0 : 1));
 }
 
 static bool
@@ -116,12 +128,6 @@ is_due(const EeInstance *instance)
 		DatumGetTimestampTz(EE_INSTANCE_VALUE(instance,
 											  EE_INSTANCE_NEXT_ATTEMPT_AT)) <=
 		GetCurrentTimestamp();
-}
-
-static int
-attempts_of(const EeInstance *instance)
-{
-	return DatumGetInt32(EE_INSTANCE_VALUE(instance, EE_INSTANCE_ATTEMPTS));
 }
 
 static EeStepOutcome
@@ -411,21 +417,17 @@ ee_step_failed(EeDelivery *delivery, const pg_uuid_t *id,
 			return ee_saga_failed(delivery, instance,
 								  definition_of(instance), error, started_at);
 		ee_resumption_kept(instance, &resumption);
-		attempt = attempts_of(instance) + (delivery->guarded ? 0 : 1);
+		attempt = ee_instance_attempts(instance) +
+		(delivery->guarded ? 0 : 1);
 	}
 	else
 	{
+		EeStepOutcome outcome;
+
 		resumption = *why;
-		switch (ee_resumption_consume(instance, &resumption))
-		{
-			case EE_CONSUMED_GONE:
-				return EE_STEP_GONE;
-			case EE_CONSUMED_PARTLY:
-				ee_instance_store(instance);
-				return EE_STEP_PARTLY;
-			case EE_CONSUMED_ALL:
-				break;
-		}
+		outcome = consume(instance, &resumption);
+		if (outcome != EE_STEP_TAKEN)
+			return outcome;
 	}
 
 	workflow = ee_workflow_definition_by_id(DatumGetUUIDP(EE_INSTANCE_VALUE(instance,
@@ -487,19 +489,13 @@ ee_step_hold(EeDelivery *delivery, const pg_uuid_t *id,
 	EeInstance *instance = ee_instance_lock(id);
 	EeResumption resumption = *why;
 	TimestampTz now = GetCurrentTimestamp();
+	EeStepOutcome outcome;
 
 	if (instance == NULL)
 		return EE_STEP_GONE;
-	switch (ee_resumption_consume(instance, &resumption))
-	{
-		case EE_CONSUMED_GONE:
-			return EE_STEP_GONE;
-		case EE_CONSUMED_PARTLY:
-			ee_instance_store(instance);
-			return EE_STEP_PARTLY;
-		case EE_CONSUMED_ALL:
-			break;
-	}
+	outcome = consume(instance, &resumption);
+	if (outcome != EE_STEP_TAKEN)
+		return outcome;
 	ee_instance_forget_step(instance);
 	ee_resumption_keep(instance, &resumption);
 	ee_instance_due(instance, now);
@@ -519,7 +515,7 @@ ee_step_attempt(EeDelivery *delivery, const pg_uuid_t *id)
 
 	if (instance == NULL || !is_due(instance))
 		return false;
-	attempt = attempts_of(instance) + 1;
+	attempt = ee_instance_attempts(instance) + 1;
 	workflow = definition_of(instance);
 	if (attempt <= workflow->max_attempts)
 	{

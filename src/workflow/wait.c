@@ -27,6 +27,7 @@
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/insert.h"
+#include "ground/jsonb_push.h"
 #include "ground/row.h"
 #include "ground/uuid7.h"
 #include "routing/equality.h"
@@ -145,7 +146,6 @@ static Jsonb *
 variables_of(const EeInstance *instance, const char *condition)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	value;
 	bool		all;
 	char		id[EE_UUID_TEXT_LEN];
 
@@ -154,19 +154,11 @@ variables_of(const EeInstance *instance, const char *condition)
 	/* anything but plain members: who knows what it comes to */
 	all = strchr(condition, '\\') != NULL || strstr(condition, "keyvalue") != NULL ||
 		strstr(condition, "*") != NULL;
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	value.type = jbvString;
-	value.val.string.val = (char *) "workflow";
-	value.val.string.len = strlen("workflow");
-	pushJsonbValue(&state, WJB_KEY, &value);
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	value.val.string.val = (char *) "id";
-	value.val.string.len = 2;
-	pushJsonbValue(&state, WJB_KEY, &value);
 	ee_uuid7_to_text(&instance->id, id);
-	value.val.string.val = id;
-	value.val.string.len = EE_UUID_TEXT_LEN;
-	pushJsonbValue(&state, WJB_VALUE, &value);
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_key(&state, "workflow");
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_chars(&state, "id", id, EE_UUID_TEXT_LEN);
 	push_member(&state, "workflow", instance, EE_INSTANCE_WORKFLOW);
 	push_member(&state, "version", instance, EE_INSTANCE_VERSION);
 	push_member(&state, "correlationKey", instance,
@@ -175,30 +167,20 @@ variables_of(const EeInstance *instance, const char *condition)
 		push_member(&state, "input", instance, EE_INSTANCE_INPUT);
 	if (all || strstr(condition, "state") != NULL)
 		push_member(&state, "state", instance, EE_INSTANCE_STATE);
-	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return ee_jsonb_push_end(&state);
 }
 
 static void
 push_member(JsonbParseState **state, const char *key,
 			const EeInstance *instance, EeInstanceAttr attr)
 {
-	JsonbValue	value;
-
 	if (EE_INSTANCE_IS_NULL(instance, attr))
 		return;
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, key);
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
 	if (attr == EE_INSTANCE_INPUT || attr == EE_INSTANCE_STATE)
-		JsonbToJsonbValue(ee_instance_jsonb(instance, attr), &value);
+		ee_jsonb_push_jsonb(state, key, ee_instance_jsonb(instance, attr));
 	else
-	{
-		value.val.string.val = ee_instance_text(instance, attr);
-		value.val.string.len = strlen(value.val.string.val);
-	}
-	pushJsonbValue(state, WJB_VALUE, &value);
+		ee_jsonb_push_text(state, key, ee_instance_text(instance, attr));
 }
 
 /* As of now, or as a REPEATABLE READ transaction sees it. */

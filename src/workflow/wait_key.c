@@ -22,6 +22,7 @@
 #include "ground/extension.h"
 #include "ground/identity.h"
 #include "ground/invalidate.h"
+#include "ground/jsonb_push.h"
 #include "ground/plan.h"
 #include "registry/registry_cache.h"
 #include "routing/match.h"
@@ -45,8 +46,6 @@ static void refresh(void);
 static void remember(int32 number, const char *pattern, const char *path);
 static uint32 hash_of(int32 number, const char *pattern, const char *path);
 static void check_pattern(const char *pattern);
-static void push_text(JsonbParseState **state, JsonbIteratorToken token,
-					  const char *text);
 static void add(int32 number, const char *pattern, const char *path);
 
 static MemoryContext cache_context = NULL;
@@ -166,26 +165,12 @@ check_pattern(const char *pattern)
 		return;
 	}
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, WJB_KEY, "type");
-	push_text(&state, WJB_VALUE, "wildcard");
-	push_text(&state, WJB_KEY, "value");
-	push_text(&state, WJB_VALUE, pattern);
-	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_text(&state, "type", "wildcard");
+	ee_jsonb_push_text(&state, "value", pattern);
+	(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	value = *pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 	(void) ee_match_compile(JsonbValueToJsonb(&value), NULL, NULL);
-}
-
-static void
-push_text(JsonbParseState **state, JsonbIteratorToken token,
-		  const char *text)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = strlen(text);
-	pushJsonbValue(state, token, &value);
 }
 
 static void
