@@ -64,12 +64,13 @@ typedef struct Attempts
 	bool		counted;		/* the row counts this attempt already */
 	int			limit;			/* of those tried in this unit */
 	int			tried;
+	bool		committing;
 	EeDue		first;			/* of them; its event goes with the unit */
 	TimestampTz began;
 } Attempts;
 
-static void try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
-					Attempts *progress);
+static bool try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
+					void *arg);
 static Chunk *read_chunk(EeDelivery *delivery, int max, Attempts *progress);
 static void end_chunk(EeDelivery *delivery, Chunk *chunk, int passed);
 static void find_next_due(EeDelivery *delivery);
@@ -82,6 +83,10 @@ static void note_limit(EeDelivery *delivery, const Attempts *progress,
 static void record_failure(EeDelivery *delivery, const EeUnit *unit,
 						   Attempts *progress, const ErrorData *error);
 
+static const EeUnitWork due_work = {
+	try_due, "retry_before_commit", "retry_after_abort"
+};
+
 static const EeGroupCalls group_calls = {
 	delete_done, stop_chain, is_stopped, NULL
 };
@@ -91,7 +96,7 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 {
 	Attempts   *progress = MemoryContextAllocZero(delivery->context,
 												  sizeof(Attempts));
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error;
 	EeDuePlace	due_after;
 	EeRound		round;
 
@@ -110,25 +115,8 @@ ee_retry_round(EeDelivery *delivery, const EeUnit *unit, int max)
 	progress->limit = delivery->guarded ? 1 :
 		delivery->again_limit > 0 ? Min(max, delivery->again_limit) : max;
 	due_after = delivery->due_after;
-	unit->begin();
-	PG_TRY();
-	{
-		try_due(delivery, unit, progress->limit, progress);
-		ee_debug_point("retry_before_commit");
-		/* deferred triggers are the handler's work as well */
-		if (progress->tried > 0 && !unit->in_session)
-			ee_handler_timeout_start(delivery->subscription->timeout_ms);
-		unit->commit();
-		ee_handler_timeout_stop();
-	}
-	PG_CATCH();
-	{
-		error = ee_unit_take_error(delivery);
-		unit->abort();
-		ee_unit_heed_cancel(unit, error);
-		ee_debug_point("retry_after_abort");
-	}
-	PG_END_TRY();
+	error = ee_unit_run(delivery, unit, &due_work, progress->limit, progress,
+						&progress->committing);
 
 	if (error != NULL)
 	{
@@ -173,10 +161,10 @@ note_limit(EeDelivery *delivery, const Attempts *progress, bool failed)
 	}
 }
 
-static void
-try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
-		Attempts *progress)
+static bool
+try_due(EeDelivery *delivery, const EeUnit *unit, int limit, void *arg)
 {
+	Attempts   *progress = arg;
 	EeSubscription *subscription = delivery->subscription;
 	TimestampTz end = GetCurrentTimestamp() + ROUND_USECS;
 	MemoryContext context;
@@ -191,7 +179,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 
 	progress->round.outcome = EE_ROUND_IDLE;
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
-		return;
+		return false;
 	context = AllocSetContextCreate(CurTransactionContext,
 									"event_engine retries",
 									ALLOCSET_DEFAULT_SIZES);
@@ -212,7 +200,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 		if (progress->counted || replaying)
 			progress->round.outcome = EE_ROUND_DONE;
 		MemoryContextSwitchTo(old);
-		return;
+		return false;
 	}
 	cursor = ee_cursor_load(subscription->number, delivery->lane.number);
 	ee_unit_act_as_owner(delivery, unit, &saved);
@@ -256,6 +244,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit,
 	progress->round.failed = group.failed;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	return progress->tried > 0;
 }
 
 /* What is due, and, where events keep their order, what waits behind it. */

@@ -41,14 +41,18 @@
 
 static const EeRoundCalls *registered[EE_N_SUBSCRIPTION_KINDS];
 
-static void run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
-					  EeProgress *progress);
+static bool run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
+					  void *arg);
 static void end_epoch(EeDelivery *delivery, const EeUnit *unit,
 					  EeRound *round);
 static void close_in(EeDelivery *delivery, const EeProgress *progress);
 static bool settle(EeDelivery *delivery, const EeUnit *unit,
 				   const ErrorData *error, int64 duration_ms);
 static int	batch_limit(const EeDelivery *delivery, int max);
+
+static const EeUnitWork batch_work = {
+	run_batch, "delivery_before_commit", "delivery_after_abort"
+};
 
 void
 ee_round_register(EeSubscriptionKind kind, const EeRoundCalls *calls)
@@ -180,7 +184,7 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 	/* in the long-lived context: read after an error */
 	EeProgress *progress = MemoryContextAllocZero(delivery->context,
 												  sizeof(EeProgress));
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error;
 	EeRound		round;
 
 	/* its publishers call the handler themselves */
@@ -192,26 +196,9 @@ ee_round_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 		pfree(progress);
 		return round;
 	}
-	unit->begin();
-	PG_TRY();
-	{
-		run_batch(delivery, unit, batch_limit(delivery, max), progress);
-		progress->committing = true;
-		ee_debug_point("delivery_before_commit");
-		/* deferred triggers are the handler's work as well */
-		if (!unit->in_session)
-			ee_handler_timeout_start(delivery->subscription->timeout_ms);
-		unit->commit();
-		ee_handler_timeout_stop();
-	}
-	PG_CATCH();
-	{
-		error = ee_unit_take_error(delivery);
-		unit->abort();
-		ee_unit_heed_cancel(unit, error);
-		ee_debug_point("delivery_after_abort");
-	}
-	PG_END_TRY();
+	error = ee_unit_run(delivery, unit, &batch_work,
+						batch_limit(delivery, max), progress,
+						&progress->committing);
 	ee_debug_point("delivery_after_commit");
 
 	if (error == NULL)
@@ -316,10 +303,10 @@ close_in(EeDelivery *delivery, const EeProgress *progress)
 	}
 }
 
-static void
-run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
-		  EeProgress *progress)
+static bool
+run_batch(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 {
+	EeProgress *progress = arg;
 	EeSubscription *subscription = delivery->subscription;
 	MemoryContext context;
 	MemoryContext old;
@@ -328,7 +315,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 
 	progress->round.outcome = EE_ROUND_IDLE;
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
-		return;
+		return false;
 	delivery->behind = false;
 	ee_order_enter(delivery);
 	context = AllocSetContextCreate(CurTransactionContext,
@@ -366,6 +353,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	progress->next = ee_cursor_copy(batch->next);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	return progress->handled > 0;
 }
 
 /* ---------------------------------------------------------------- failures */

@@ -17,11 +17,54 @@
 #include "delivery/order.h"
 #include "delivery/retry.h"
 #include "delivery/unit.h"
+#include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/invalidate.h"
 #include "ground/shared.h"
 
 static void forget(EeDelivery *delivery);
+
+ErrorData *
+ee_unit_run(EeDelivery *delivery, const EeUnit *unit, const EeUnitWork *work,
+			int max, void *progress, bool *committing)
+{
+	ErrorData  *volatile error = NULL;
+
+	unit->begin();
+	PG_TRY();
+	{
+		bool		called = work->run(delivery, unit, max, progress);
+
+		*committing = true;
+		ee_debug_point(work->before_commit);
+		/* deferred triggers are the handler's work as well */
+		if (called && !unit->in_session)
+			ee_handler_timeout_start(delivery->subscription->timeout_ms);
+		unit->commit();
+		ee_handler_timeout_stop();
+	}
+	PG_CATCH();
+	{
+		error = ee_unit_take_error(delivery);
+		unit->abort();
+		ee_unit_heed_cancel(unit, error);
+		ee_debug_point(work->after_abort);
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/*
+ * Whoever calls process_batch() and cancels it means the call, and no event is
+ * to blame.
+ */
+void
+ee_unit_heed_cancel(const EeUnit *unit, ErrorData *error)
+{
+	if (unit->in_session && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		!ee_handler_timed_out())
+		ReThrowError(error);
+}
 
 /*
  * Take the lane's lock and see whether the subscription is still what we know.
@@ -126,18 +169,6 @@ void
 ee_unit_forget_error(ErrorData *error)
 {
 	MemoryContextDelete(error->assoc_context);
-}
-
-/*
- * Whoever calls process_batch() and cancels it means the call, and no event is
- * to blame.
- */
-void
-ee_unit_heed_cancel(const EeUnit *unit, ErrorData *error)
-{
-	if (unit->in_session && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
-		!ee_handler_timed_out())
-		ReThrowError(error);
 }
 
 void

@@ -44,6 +44,30 @@ typedef struct EeRound
 } EeRound;
 
 /*
+ * What a unit does.  The names are those of its debug points.
+ *
+ *	run		true if handlers were called: then what they have deferred to the
+ *			commit is their work as well, within their time-out
+ */
+typedef struct EeUnitWork
+{
+	bool		(*run) (EeDelivery *delivery, const EeUnit *unit, int max,
+						void *progress);
+	const char *before_commit;
+	const char *after_abort;
+} EeUnitWork;
+
+/*
+ * Begin a unit, do the work, commit; or abort it and return the error, which
+ * lives until it is forgotten.  NULL when it has committed.
+ *
+ *	committing	set once the work is done
+ */
+extern ErrorData *ee_unit_run(EeDelivery *delivery, const EeUnit *unit,
+							  const EeUnitWork *work, int max,
+							  void *progress, bool *committing);
+
+/*
  * Take the lane's lock in a unit that has begun; false, with the
  * outcome LOCKED or STALE, when there is nothing to be done in it.
  */

@@ -33,7 +33,6 @@
 #include "delivery/cursor.h"
 #include "delivery/epoch.h"
 #include "delivery/hand_out.h"
-#include "delivery/handler.h"
 #include "delivery/round.h"
 #include "ground/config.h"
 #include "ground/debug_point.h"
@@ -72,8 +71,8 @@ static EeRound deliver(EeDelivery *delivery, const EeUnit *unit, int max);
 static void failed(EeDelivery *delivery, const EeUnit *unit,
 				   Progress *progress, ErrorData *error);
 static void passed(EeDelivery *delivery, Progress *progress);
-static void run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
-					  Progress *progress);
+static bool run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
+					  void *arg);
 static bool covers_waits(EeDelivery *delivery, EeWaitIndex *index);
 static bool read_events(EeDelivery *delivery, EeBatch *batch,
 						EeWaitMatch *match, EeTriggers *triggers, int max,
@@ -84,6 +83,10 @@ static void keep(EeDelivery *delivery, EeBatch *batch,
 				 const EeLogPosition *seen, Progress *progress);
 
 static const EeRoundCalls calls = {deliver, ee_timer_round};
+
+static const EeUnitWork batch_work = {
+	run_batch, "workflow_before_commit", "workflow_after_abort"
+};
 
 void
 ee_dispatch_init(void)
@@ -108,33 +111,15 @@ deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 {
 	Progress   *progress = MemoryContextAllocZero(delivery->context,
 												  sizeof(Progress));
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error;
 	EeRound		round;
 
 	(void) ee_dispatch_of(delivery);
 	progress->context = AllocSetContextCreate(delivery->context,
 											  "event_engine next cursor",
 											  ALLOCSET_SMALL_SIZES);
-	unit->begin();
-	PG_TRY();
-	{
-		run_batch(delivery, unit, max, progress);
-		progress->committing = true;
-		ee_debug_point("workflow_before_commit");
-		/* deferred triggers are the steps' work as well */
-		if (progress->steps.done > 0 && !unit->in_session)
-			ee_handler_timeout_start(delivery->subscription->timeout_ms);
-		unit->commit();
-		ee_handler_timeout_stop();
-	}
-	PG_CATCH();
-	{
-		error = ee_unit_take_error(delivery);
-		unit->abort();
-		ee_unit_heed_cancel(unit, error);
-		ee_debug_point("workflow_after_abort");
-	}
-	PG_END_TRY();
+	error = ee_unit_run(delivery, unit, &batch_work, max, progress,
+						&progress->committing);
 	if (error != NULL)
 		failed(delivery, unit, progress, error);
 	else
@@ -192,10 +177,10 @@ passed(EeDelivery *delivery, Progress *progress)
 
 /* ------------------------------------------------------------------- a batch */
 
-static void
-run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
-		  Progress *progress)
+static bool
+run_batch(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 {
+	Progress   *progress = arg;
 	EeDispatch *dispatch = delivery->dispatch;
 	MemoryContext context;
 	MemoryContext old;
@@ -212,7 +197,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 
 	progress->round.outcome = EE_ROUND_IDLE;
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
-		return;
+		return false;
 	delivery->behind = false;
 	context = AllocSetContextCreate(CurTransactionContext,
 									"event_engine dispatch",
@@ -232,7 +217,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 		delivery->behind = true;
 		progress->round.outcome = EE_ROUND_STALE;
 		MemoryContextSwitchTo(old);
-		return;
+		return false;
 	}
 	ee_debug_point("workflow_batch_begun");
 
@@ -284,6 +269,7 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max,
 	keep(delivery, batch, looked_back ? seen : NULL, progress);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	return progress->steps.done > 0;
 }
 
 /*

@@ -16,7 +16,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "delivery/handler.h"
 #include "delivery/lane.h"
 #include "delivery/retry.h"
 #include "ground/debug_point.h"
@@ -52,8 +51,8 @@ static void count_attempt(EeDelivery *delivery, const EeUnit *unit,
 						  Progress *progress);
 static void failed(EeDelivery *delivery, const EeUnit *unit,
 				   Progress *progress, ErrorData *error);
-static void run_due(EeDelivery *delivery, const EeUnit *unit, int max,
-					Progress *progress);
+static bool run_due(EeDelivery *delivery, const EeUnit *unit, int max,
+					void *arg);
 static void add_due(EeDelivery *delivery, EeResumeList *list);
 static void add_timeouts(EeDelivery *delivery, EeResumeList *list);
 static void add_deadlines(EeDelivery *delivery, EeResumeList *list);
@@ -61,37 +60,24 @@ static void add_rows(EeDelivery *delivery, EeResumeList *list, EePlan *plan,
 					 EeResumeCall call);
 static void find_next_due(EeDelivery *delivery, bool idle);
 
+static const EeUnitWork due_work = {
+	run_due, "timer_before_commit", "timer_after_abort"
+};
+
 EeRound
 ee_timer_round(EeDelivery *delivery, const EeUnit *unit, int max)
 {
 	Progress   *progress = MemoryContextAllocZero(delivery->context,
 												  sizeof(Progress));
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error;
 	EeRound		round;
 
 	(void) ee_dispatch_of(delivery);
 	if (delivery->guarded)
 		count_attempt(delivery, unit, progress);
 	progress->due_after = delivery->due_after;
-	unit->begin();
-	PG_TRY();
-	{
-		run_due(delivery, unit, max, progress);
-		progress->committing = true;
-		ee_debug_point("timer_before_commit");
-		/* deferred triggers are the steps' work as well */
-		if (progress->steps.done > 0 && !unit->in_session)
-			ee_handler_timeout_start(delivery->subscription->timeout_ms);
-		unit->commit();
-		ee_handler_timeout_stop();
-	}
-	PG_CATCH();
-	{
-		error = ee_unit_take_error(delivery);
-		unit->abort();
-		ee_unit_heed_cancel(unit, error);
-	}
-	PG_END_TRY();
+	error = ee_unit_run(delivery, unit, &due_work, max, progress,
+						&progress->committing);
 	if (error != NULL)
 		failed(delivery, unit, progress, error);
 	else
@@ -143,10 +129,10 @@ count_attempt(EeDelivery *delivery, const EeUnit *unit, Progress *progress)
 	ee_debug_point("workflow_attempt_counted");
 }
 
-static void
-run_due(EeDelivery *delivery, const EeUnit *unit, int max,
-		Progress *progress)
+static bool
+run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 {
+	Progress   *progress = arg;
 	MemoryContext context;
 	MemoryContext old;
 	EeResumeList *list;
@@ -156,7 +142,7 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max,
 
 	progress->round.outcome = EE_ROUND_IDLE;
 	if (!ee_unit_enter(delivery, &progress->round.outcome))
-		return;
+		return false;
 	context = AllocSetContextCreate(CurTransactionContext,
 									"event_engine timer",
 									ALLOCSET_DEFAULT_SIZES);
@@ -198,6 +184,7 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max,
 		progress->round.outcome = EE_ROUND_DONE;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	return progress->steps.done > 0;
 }
 
 /* ------------------------------------------------------------- what is due */
