@@ -12,13 +12,13 @@
  *	pattern			a name, or a wildcard as of a subscription; # is all of them
  *	keep_for		at least so long, and at most a partition longer; null: for ever
  *	archive_table	they are inserted there before they go; it has the columns of
- *					events, and belongs to the extension's owner or a superuser
+ *					events, belongs to the extension's owner or a superuser, and
+ *					the caller may insert into it
  *	archive_file	they are copied to a file of the server before they go, in
  *					event_engine.operations_archive_directory
  */
-CREATE FUNCTION event_engine.set_retention(pattern text, keep_for interval,
-		archive_table regclass DEFAULT NULL,
-		archive_file boolean DEFAULT false)
+CREATE FUNCTION event_engine.set_retention_as(caller oid, pattern text,
+		keep_for interval, archive_table regclass, archive_file boolean)
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp AS $$
@@ -36,6 +36,12 @@ BEGIN
 	END IF;
 	IF archive_table IS NOT NULL THEN
 		PERFORM event_engine.check_archive(archive_table);
+		IF NOT has_table_privilege(caller, archive_table, 'INSERT') THEN
+			RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+				MESSAGE = format('permission denied for table %s', archive_table),
+				DETAIL = format('Role %s does not have INSERT on it.',
+					caller::regrole);
+		END IF;
 	END IF;
 	IF archive_file
 		AND current_setting('event_engine.operations_archive_directory') = '' THEN
@@ -45,16 +51,25 @@ BEGIN
 	END IF;
 	INSERT INTO event_engine.event_retention AS r
 		(pattern, match, keep_for, archive_table, archive_file, set_by)
-	VALUES (set_retention.pattern,
-		event_engine.subscription_match(ARRAY[set_retention.pattern], NULL),
-		set_retention.keep_for, set_retention.archive_table,
-		COALESCE(set_retention.archive_file, false), session_user::regrole)
+	VALUES (set_retention_as.pattern,
+		event_engine.subscription_match(ARRAY[set_retention_as.pattern], NULL),
+		set_retention_as.keep_for, set_retention_as.archive_table,
+		COALESCE(set_retention_as.archive_file, false), caller::regrole)
 	ON CONFLICT (pattern) DO UPDATE SET keep_for = excluded.keep_for,
 		archive_table = excluded.archive_table,
 		archive_file = excluded.archive_file, set_by = excluded.set_by,
 		set_at = excluded.set_at;
 END
 $$;
+COMMENT ON FUNCTION event_engine.set_retention_as(oid, text, interval, regclass, boolean) IS
+	'Does the work of set_retention() for the given role.';
+
+CREATE FUNCTION event_engine.set_retention(pattern text, keep_for interval,
+		archive_table regclass DEFAULT NULL,
+		archive_file boolean DEFAULT false)
+	RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.set_retention(text, interval, regclass, boolean) IS
 	'Says how long events of a pattern are kept, and where they go then.';
 
@@ -70,23 +85,44 @@ COMMENT ON FUNCTION event_engine.reset_retention(text) IS
 
 /*
  * check_archive: upkeep inserts with the rights of the extension's owner, so
- * nobody else may have put triggers on the table.
+ * nobody else may have put triggers on the table or its partitions.
  */
 CREATE FUNCTION event_engine.check_archive(archive_table regclass)
 	RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	trusted CONSTANT oid[] := ARRAY(SELECT r.oid FROM pg_roles AS r
+		WHERE r.rolsuper
+		UNION ALL
+		SELECT e.extowner FROM pg_extension AS e
+		WHERE e.extname = 'event_engine');
 	missing text;
+	foreign_trigger name;
 BEGIN
 	PERFORM FROM pg_class AS c
-	JOIN pg_roles AS r ON r.oid = c.relowner
-	WHERE c.oid = archive_table AND c.relkind IN ('r', 'p', 'f')
-		AND (r.rolsuper OR c.relowner = (SELECT e.extowner
-			FROM pg_extension AS e WHERE e.extname = 'event_engine'));
-	IF NOT FOUND THEN
+	WHERE c.oid = archive_table AND c.relkind IN ('r', 'p', 'f');
+	IF NOT FOUND OR EXISTS (
+		SELECT FROM pg_class AS c
+		WHERE c.relowner <> ALL (trusted) AND (c.oid = archive_table
+			OR c.oid IN (SELECT t.relid
+				FROM pg_partition_tree(archive_table) AS t))) THEN
 		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
 			MESSAGE = format('%s cannot be an archive of events', archive_table),
 			HINT = 'An archive is a table that belongs to a superuser or to the owner of the extension.';
+	END IF;
+	-- the right to make triggers can be granted
+	SELECT t.tgname INTO foreign_trigger
+	FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+	WHERE NOT t.tgisinternal AND p.proowner <> ALL (trusted)
+		AND (t.tgrelid = archive_table OR t.tgrelid IN (SELECT a.relid
+			FROM pg_partition_tree(archive_table) AS a))
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+			MESSAGE = format('%s cannot be an archive of events', archive_table),
+			DETAIL = format('The function of its trigger "%s" belongs to a role that is no superuser, and would run with the rights of upkeep.',
+				foreign_trigger),
+			HINT = 'Drop the trigger, and revoke TRIGGER on the table.';
 	END IF;
 	SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) INTO missing
 	FROM pg_attribute AS a

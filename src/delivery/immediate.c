@@ -312,6 +312,7 @@ ee_immediate_as_owner(Oid owner, void (*body) (void *arg), void *arg)
 	ee_identity_restore(&saved);
 }
 
+/* Whoever has used SET SESSION AUTHORIZATION may go back, and so may a handler. */
 static bool
 is_own_session(Oid owner)
 {
@@ -319,7 +320,8 @@ is_own_session(Oid owner)
 	int			sec_context;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
-	return userid == owner && GetSessionUserId() == owner && sec_context == 0;
+	return userid == owner && GetSessionUserId() == owner &&
+		GetAuthenticatedUserId() == owner && sec_context == 0;
 }
 
 /* --------------------------------------------------- what must not commit */

@@ -10,7 +10,8 @@
 /*
  * Deliver in this transaction what is waiting, at most max events, to one
  * subscriber or (NULL) to all whose owner's rights the current role has.
- * Handlers search along the current path.  Returns how many were delivered.
+ * Handlers search along the current path where their owner is the current
+ * role, else as their owner would.  Returns how many were delivered.
  */
 extern int	ee_session_process_batch(int max, const char *only);
 

@@ -115,6 +115,9 @@ ee_unit_act_as_owner(EeDelivery *delivery, const EeUnit *unit,
 {
 	if (unit->in_session)
 	{
+		Oid			owner = delivery->subscription->owner;
+		bool		own = GetUserId() == owner;
+
 		/*
 		 * Deferred triggers of the handler must fire while we are its owner,
 		 * not at the end of a transaction of somebody with more rights, and
@@ -125,7 +128,10 @@ ee_unit_act_as_owner(EeDelivery *delivery, const EeUnit *unit,
 		if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) < 0)
 			elog(ERROR, "could not set constraints immediate");
 		SPI_finish();
-		ee_identity_handler(saved, delivery->subscription->owner);
+		ee_identity_handler(saved, owner);
+		/* the caller's path is for what belongs to the caller */
+		if (!own)
+			ee_identity_search_path(owner);
 	}
 	else
 		saved->guc_level = NewGUCNestLevel();

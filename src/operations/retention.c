@@ -89,6 +89,7 @@ static char *user_of(Oid relid);
 static void archive(const Candidate *partition, const Leaving *leaving);
 static void archive_to_file(const Candidate *partition,
 							const Leaving *leaving, const char *source);
+static char *file_name_of(const char *name);
 static int64 relation_size(Oid relid);
 static void reckon_one(Oid relid);
 static Datum single_value(bool *isnull);
@@ -534,7 +535,8 @@ archive(const Candidate *partition, const Leaving *leaving)
 /*
  * Named for the database, the partition and the positions of its first and
  * last event: another attempt writes the same file again.  It is on disk when
- * this returns, under its name.
+ * this returns, under its name.  Whoever may rename the database must not
+ * choose another directory by it.
  */
 static void
 archive_to_file(const Candidate *partition, const Leaving *leaving,
@@ -550,7 +552,7 @@ archive_to_file(const Candidate *partition, const Leaving *leaving,
 				 errmsg("there is no directory for archives of events"),
 				 errhint("Set event_engine.operations_archive_directory to one that the server may write to.")));
 	path = psprintf("%s/%s.%s." INT64_FORMAT "-" INT64_FORMAT ".csv",
-					directory, get_database_name(MyDatabaseId),
+					directory, file_name_of(get_database_name(MyDatabaseId)),
 					partition->name,
 					query_int64(psprintf("SELECT min(e.seq) FROM event_engine.%s AS e WHERE %s",
 										 quote_identifier(partition->name),
@@ -562,6 +564,25 @@ archive_to_file(const Candidate *partition, const Leaving *leaving,
 					false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not write \"%s\"", unfinished);
 	(void) durable_rename(unfinished, path, ERROR);
+}
+
+/* As in a URL: what is neither letter, digit, - nor _ by its bytes. */
+static char *
+file_name_of(const char *name)
+{
+	static const char plain[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	StringInfoData result;
+
+	initStringInfo(&result);
+	for (; *name != '\0'; name++)
+	{
+		if (strchr(plain, *name) != NULL)
+			appendStringInfoChar(&result, *name);
+		else
+			appendStringInfo(&result, "%%%02X", (unsigned char) *name);
+	}
+	return result.data;
 }
 
 /* ------------------------------------------------------------------- faces */
