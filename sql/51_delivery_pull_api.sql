@@ -15,7 +15,7 @@
  * Faces in C tell the functions with _as the caller's role, as in routing.
  * ------------------------------------------------------------------------ */
 
-/* The wait after so many attempts, as ee_retry_delay_ms() computes it. */
+/* The wait after so many attempts, as ee_backoff_delay_ms() computes it. */
 CREATE FUNCTION event_engine.retry_delay(options jsonb, attempts integer)
 	RETURNS interval
 	LANGUAGE sql VOLATILE
@@ -498,6 +498,19 @@ CREATE FUNCTION event_engine.receive_events(subscriber text,
 	AS 'MODULE_PATHNAME', 'ee_sql_receive_events';
 COMMENT ON FUNCTION event_engine.receive_events(text, integer, interval) IS
 	'The next events of a pulled subscription, leased to the caller under a receipt.';
+
+/*
+ * jsonb_to_json: jsonb as json, that is text, the same as jsonb::text and in a
+ * third of the time: for clients that take payloads as text.
+ *
+ *	SELECT receipt, id, pattern, event_engine.jsonb_to_json(payload)
+ *	FROM event_engine.receive_events('billing', 1000);
+ */
+CREATE FUNCTION event_engine.jsonb_to_json(value jsonb) RETURNS json
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_jsonb_to_json';
+COMMENT ON FUNCTION event_engine.jsonb_to_json(jsonb) IS
+	'Jsonb as json, in a fraction of the time that its output takes.';
 
 /*
  * await_events: wait until there is something to receive.

@@ -23,6 +23,7 @@ DECLARE
 		'event_engine.check_event_pattern(text)',
 		'event_engine.compare_versions(text, text)',
 		'event_engine.event_time(uuid)',
+		'event_engine.jsonb_to_json(jsonb)',
 		-- what the handlers of workflows answer
 		'event_engine.wait_for(text, text, interval, text, timestamptz, text, jsonb, jsonb, timestamptz)',
 		'event_engine.wait_for_n(integer, jsonb[], text, jsonb)',

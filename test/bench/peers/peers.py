@@ -159,7 +159,8 @@ class EventEngine(Peer):
 
     def _consumer(self, connection, name):
         def consume():
-            rows = run(connection, 'SELECT receipt, id, pattern, payload'
+            rows = run(connection, 'SELECT receipt, id, pattern,'
+                       ' event_engine.jsonb_to_json(payload)'
                        ' FROM event_engine.receive_events(%s, %s)',
                        (name, BATCH))
             if rows:
@@ -172,7 +173,7 @@ class EventEngine(Peer):
         return self._consumer(connection, 'drain_%d' % drain)
 
     def statements(self, drain):
-        return 0, ("SELECT receipt, id, payload"
+        return 0, ("SELECT receipt, id, event_engine.jsonb_to_json(payload)"
                    " FROM event_engine.receive_events('drain_%d', %d)" %
                    (drain, BATCH), 'SELECT event_engine.ack_events($1)')
 
