@@ -24,6 +24,8 @@
 #define DELAY_MAX_MS	100
 #define DELAY_FULL_MS	1000
 
+#define NANOSECONDS_PER_MS	INT64CONST(1000000)
+
 static void limit_rate(int n);
 static void heed_pressure(const EeEvent *events, int n);
 static bool all_critical(const EeEvent *events, int n);
@@ -120,12 +122,20 @@ pressure_delay(EePressure pressure)
 	return DELAY_MIN_MS + (long) (share * (DELAY_MAX_MS - DELAY_MIN_MS));
 }
 
+/* Others set our latch for reasons of their own, which is no reason to go on. */
 static void
 pause_for(long ms)
 {
-	(void) WaitLatch(MyLatch,
-					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 ee_waits_event(EE_WAIT_PUBLISH));
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	int64		end = ee_rate_bucket_now() + ms * NANOSECONDS_PER_MS;
+
+	while (ms > 0)
+	{
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+						 ee_waits_event(EE_WAIT_PUBLISH));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		ms = (long) ((end - ee_rate_bucket_now() + NANOSECONDS_PER_MS - 1) /
+					 NANOSECONDS_PER_MS);
+	}
 }
