@@ -43,18 +43,19 @@ step() {
 }
 
 # PostgreSQL refuses to run as root: then everything that starts a server is
-# run as the user that Debian makes for it.
+# run as the user that Debian makes for it.  as_server runs a command,
+# become_server goes on as that command.
 if [ "$(id -u)" -eq 0 ]; then
 	SERVER_USER=${SERVER_USER:-postgres}
-	as_server() (
-		cd /
+	become_server() {
 		exec setpriv --reuid="$SERVER_USER" --regid="$(id -gn "$SERVER_USER")" \
 			--init-groups env HOME=/nonexistent "$@"
-	)
+	}
 else
 	SERVER_USER=$(id -un)
-	as_server() (cd / && exec "$@")
+	become_server() { exec "$@"; }
 fi
+as_server() (cd / && become_server "$@")
 
 # find_place sets PLACE, where the private PostgreSQL and its servers live, and
 # BIN, its programs: build/ in the checkout, or, where the server's user cannot

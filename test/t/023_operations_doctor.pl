@@ -111,6 +111,8 @@ SQL
 found('executor_busy', qr/^warning\|An executor has been at work.*\|process \d+, role .*\|.*pg_cancel_backend/, 'a handler that hangs');
 found('worker_slots_taken', qr/^warning\|All 1 slots/, 'slots that are all taken');
 found('subscription_behind', qr/^warning\|.*\|subscription 'slow'/, 'a subscription that does not get on');
+# from now on it does, lest what changes the subscription wait for its time-out
+$node->safe_psql('shop', q(CREATE OR REPLACE FUNCTION linger(e event_engine.event) RETURNS void LANGUAGE sql AS ''));
 sub settings
 {
 	my (@settings) = @_;
