@@ -1,18 +1,11 @@
-// The peers that are libraries for Node: reads commands, a JSON array a line,
-// and answers each with a line of JSON.
-//   node peers.mjs pg_boss|graphile_worker     (PEERS_NODE: where node_modules is)
-import { createRequire } from 'node:module'
-import fs from 'node:fs'
-import path from 'node:path'
-import readline from 'node:readline'
-
-const require = createRequire(path.join(process.env.PEERS_NODE, 'x.js'))
-const pg = require('pg')
+// The peers that are libraries for Node (peer_process.mjs tells how they talk).
+//   node peers.mjs pg_boss|graphile_worker
+import { clock, pg, require, serve, server, sleep, until, version } from './peer_process.mjs'
 
 const BATCH = 1000
-const server = { host: process.env.PGHOST, port: +(process.env.PGPORT || 5432), user: process.env.PGUSER, database: process.env.PGDATABASE }
-const clock = () => (performance.timeOrigin + performance.now()) / 1000
-const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
+// how long a figure may take, and how often it is looked at
+const SECONDS = 60
+const PAUSE_MS = 2
 
 function payload (n) {
   return {
@@ -22,18 +15,7 @@ function payload (n) {
     created_by: 'user_45c48cce2e2d7fbd', note: 'annual plan'
   }
 }
-function version (name) {
-  const file = path.join(process.env.PEERS_NODE, 'node_modules', name, 'package.json')
-  return JSON.parse(fs.readFileSync(file)).version
-}
 const batchOf = first => Array.from({ length: BATCH }, (_, i) => payload(first + i))
-
-async function until (condition, seconds = 60) {
-  for (const end = clock() + seconds; !(await condition());) {
-    if (clock() > end) throw new Error('timed out')
-    await sleep(2)
-  }
-}
 
 // ---- pg-boss: batches are fetched and completed; queues by subscription
 class PgBossPeer {
@@ -137,8 +119,8 @@ class GraphilePeer {
     const begun = clock()
     let done = 0
     const runner = await this.run({ t: async () => { done++ } })
-    await until(() => done >= events)
-    await until(() => this.nothingLeft())
+    await until(() => done >= events, SECONDS, PAUSE_MS)
+    await until(() => this.nothingLeft(), SECONDS, PAUSE_MS)
     const rate = events / (clock() - begun)
     await runner.stop()
     return rate
@@ -152,7 +134,7 @@ class GraphilePeer {
     for (let first = 0; first < events; first += BATCH) {
       for (let i = 0; i < subscribers; i++) await this.publish(first, 'f' + i)
     }
-    await until(() => done >= events * subscribers)
+    await until(() => done >= events * subscribers, SECONDS, PAUSE_MS)
     const rate = events * subscribers / (clock() - begun)
     await runner.stop()
     return rate
@@ -198,18 +180,10 @@ const commands = {
       called[n] = clock()
       await peer.publishOne(n, queue)
     }
-    await until(() => took.length >= events)
+    await until(() => took.length >= events, SECONDS, PAUSE_MS)
     await peer.unlisten()
     return took
   },
   stop: () => peer.stop()
 }
-for await (const line of readline.createInterface({ input: process.stdin })) {
-  const [name, ...args] = JSON.parse(line)
-  try {
-    console.log(JSON.stringify({ ok: await commands[name](...args) ?? null }))
-  } catch (error) {
-    console.log(JSON.stringify({ error: String(error?.stack ?? error) }))
-  }
-  if (name === 'stop') process.exit(0)
-}
+await serve(commands)

@@ -1,34 +1,19 @@
-// Workflow engines that are libraries for Node: reads commands, a JSON array a
-// line, and answers each with a line of JSON.
-//   node workflow_peers.mjs absurd|dbos     (PEERS_NODE: where node_modules is)
-import { createRequire } from 'node:module'
+// Workflow engines that are libraries for Node (peer_process.mjs tells how
+// they talk).
+//   node workflow_peers.mjs absurd|dbos
 import fs from 'node:fs'
-import path from 'node:path'
-import readline from 'node:readline'
-
-const require = createRequire(path.join(process.env.PEERS_NODE, 'x.js'))
-const pg = require('pg')
+import { clock, pg, require, serve, server, sleep, until, version } from './peer_process.mjs'
 
 const CONCURRENCY = 100
-const server = { host: process.env.PGHOST, port: +(process.env.PGPORT || 5432), user: process.env.PGUSER || 'postgres', database: process.env.PGDATABASE }
+// how long a figure may take, and how often it is looked at
+const SECONDS = 120
+const PAUSE_MS = 20
 const url = `postgresql://${server.user}@localhost/${server.database}?host=${server.host}&port=${server.port}`
-const clock = () => (performance.timeOrigin + performance.now()) / 1000
-const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 const pool = new pg.Pool({ ...server, max: 20 })
 const resumed = new Map()
 
 async function number (sql, ...values) {
   return +Object.values((await pool.query(sql, values)).rows[0])[0]
-}
-async function until (condition, seconds = 120) {
-  for (const end = clock() + seconds; !(await condition());) {
-    if (clock() > end) throw new Error('timed out')
-    await sleep(20)
-  }
-}
-function version (name) {
-  const file = path.join(process.env.PEERS_NODE, 'node_modules', name, 'package.json')
-  return JSON.parse(fs.readFileSync(file)).version
 }
 
 class AbsurdPeer {
@@ -48,7 +33,7 @@ class AbsurdPeer {
 
   async wait (keys) {
     await pool.query("SELECT count(*) FROM unnest($1::text[]) AS k, LATERAL absurd.spawn_task('q', 't', jsonb_build_object('key', k))", [keys])
-    await until(async () => await number("SELECT count(*) FROM absurd.r_q WHERE state = 'sleeping'") >= keys.length)
+    await until(async () => await number("SELECT count(*) FROM absurd.r_q WHERE state = 'sleeping'") >= keys.length, SECONDS, PAUSE_MS)
     await pool.query('VACUUM ANALYZE')
     this.before = await this.completed()
   }
@@ -115,8 +100,8 @@ const commands = {
         sent.set(key, clock())
       }
     }))
-    await until(() => keys.every(key => resumed.has(key)))
-    await until(() => peer.over(keys))
+    await until(() => keys.every(key => resumed.has(key)), SECONDS, PAUSE_MS)
+    await until(() => peer.over(keys), SECONDS, PAUSE_MS)
     const took = clock() - begun
     for (const client of clients) await client.end()
     const delays = keys.map(key => (resumed.get(key) - sent.get(key)) * 1000).sort((a, b) => a - b)
@@ -124,12 +109,4 @@ const commands = {
   },
   stop: () => null
 }
-for await (const line of readline.createInterface({ input: process.stdin })) {
-  const [name, ...args] = JSON.parse(line)
-  try {
-    console.log(JSON.stringify({ ok: await commands[name](...args) ?? null }))
-  } catch (error) {
-    console.log(JSON.stringify({ error: String(error?.stack ?? error) }))
-  }
-  if (name === 'stop') process.exit(0)
-}
+await serve(commands)
