@@ -1,6 +1,35 @@
 /* ------------------------------------------------------------------------
- * The store: ways to look.  They run with the caller's rights on events.
+ * The store: ways to look.  They run as the caller, and show what the caller
+ * may read.
  * ------------------------------------------------------------------------ */
+
+CREATE FUNCTION event_engine.event_tenant(metadata jsonb) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_event_tenant';
+COMMENT ON FUNCTION event_engine.event_tenant(jsonb) IS
+	'The tenant that an event belongs to, by its metadata: the text tags.tenant, or null.';
+
+CREATE FUNCTION event_engine.may_read(pattern text, metadata jsonb)
+	RETURNS boolean
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_may_read';
+COMMENT ON FUNCTION event_engine.may_read(text, jsonb) IS
+	'Whether the current user may read events of this pattern and of the tenant that the metadata name.';
+
+/*
+ * readable_events: the log, as far as the caller may read it.  The table
+ * itself has no row-level security, under which nobody could COPY into it;
+ * only who may read everything may read the table.
+ */
+CREATE VIEW event_engine.readable_events WITH (security_barrier) AS
+	SELECT e.id, e.event_id, e.pattern, e.version, e.source, e."timestamp",
+		e.payload, e.metadata, e.created_at, e.partition_key, e.aggregate_type,
+		e.aggregate_version, e.priority, e.created_by, e.deliver_at, e.seq,
+		e.xid
+	FROM event_engine.events AS e
+	WHERE event_engine.may_read(e.pattern, e.metadata);
+COMMENT ON VIEW event_engine.readable_events IS
+	'The events that the current user may read.';
 
 CREATE FUNCTION event_engine.event_time(id uuid) RETURNS timestamptz
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

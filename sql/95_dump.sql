@@ -13,6 +13,7 @@ SELECT pg_extension_config_dump('event_engine.delivery_keys', '');
 SELECT pg_extension_config_dump('event_engine.event_dead_letters', '');
 SELECT pg_extension_config_dump('event_engine.event_definition_versions', '');
 SELECT pg_extension_config_dump('event_engine.event_definitions', '');
+SELECT pg_extension_config_dump('event_engine.event_grants', '');
 SELECT pg_extension_config_dump('event_engine.event_keys', '');
 SELECT pg_extension_config_dump('event_engine.event_leases', '');
 SELECT pg_extension_config_dump('event_engine.event_milestones', '');

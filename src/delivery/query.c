@@ -34,6 +34,7 @@
 #include "ground/subtransaction.h"
 #include "registry/registry_cache.h"
 #include "routing/routing_cache.h"
+#include "store/metadata_tag.h"
 #include "store/publish.h"
 
 /* A reply is not looked for in partitions that end before the request. */
@@ -177,12 +178,13 @@ publish_request(FunctionCallInfo fcinfo, TimestampTz end, EeRequest *request)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	JsonEncodeDateTime(reply_by, TimestampTzGetDatum(end), TIMESTAMPTZOID,
 					   &utc);
-	metadata = ee_request_tag(metadata, EE_TAG_REPLY_BY, reply_by);
+	metadata = ee_metadata_set_tag(metadata, EE_TAG_REPLY_BY, reply_by);
 	received.pattern = VARDATA_ANY(pattern);
 	received.pattern_len = VARSIZE_ANY_EXHDR(pattern);
 	received.payload = PG_GETARG_JSONB_P(ARG_PAYLOAD);
-	received.metadata = ee_request_tag(metadata, EE_TAG_REPLY_TO,
-									   text_arg(fcinfo, ARG_REPLY_PATTERN));
+	received.metadata = ee_metadata_set_tag(metadata, EE_TAG_REPLY_TO,
+											text_arg(fcinfo,
+													 ARG_REPLY_PATTERN));
 	received.source = PG_ARGISNULL(ARG_SOURCE) ? NULL :
 		PG_GETARG_JSONB_P(ARG_SOURCE);
 	received.event_id = text_arg(fcinfo, ARG_EVENT_ID);
@@ -228,7 +230,8 @@ require_responder(EeEvent *event)
 	{
 		EeSubscription *subscription = lfirst(lc);
 
-		if (!ee_match_needs_content(subscription->matcher))
+		if (ee_match_pattern(subscription->matcher, name, strlen(name)) &&
+			!ee_match_needs_content(subscription->matcher))
 			return;
 	}
 	if (wanted.subscriptions != NIL)

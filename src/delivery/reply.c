@@ -9,13 +9,18 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "delivery/reply.h"
 #include "ground/errors.h"
 #include "ground/shared.h"
+#include "registry/event_grant.h"
 #include "store/metadata.h"
+#include "store/metadata_tag.h"
 #include "store/publish.h"
+
+static void check_replier(const EeRequest *request);
 
 PG_FUNCTION_INFO_V1(ee_sql_reply_event);
 
@@ -31,6 +36,7 @@ ee_sql_reply_event(PG_FUNCTION_ARGS)
 				 errmsg("request_id and payload of a reply must not be null"),
 				 errhint("A reply without content has the payload '{}'.")));
 	ee_request_load(&request, PG_GETARG_UUID_P(0));
+	check_replier(&request);
 	PG_RETURN_UUID_P(ee_reply_publish(&request, PG_GETARG_JSONB_P(1),
 									  PG_ARGISNULL(2) ? NULL :
 									  PG_GETARG_JSONB_P(2),
@@ -40,6 +46,35 @@ ee_sql_reply_event(PG_FUNCTION_ARGS)
 									  text_to_cstring(PG_GETARG_TEXT_PP(4))));
 }
 
+/*
+ * Who has been asked, and so may subscribe to the request, may reply; who may
+ * publish such replies anyway, as well.
+ */
+static void
+check_replier(const EeRequest *request)
+{
+	int			len = 0;
+	const char *tenant = ee_metadata_tag(request->metadata, EE_TAG_TENANT,
+										 &len);
+
+	if (!ee_event_grant_includes(ee_event_grant_lookup(GetUserId(),
+													   EE_PRIVILEGE_SUBSCRIBE,
+													   request->pattern,
+													   strlen(request->pattern)),
+								 tenant, len) &&
+		!ee_event_grant_includes(ee_event_grant_lookup(GetUserId(),
+													   EE_PRIVILEGE_PUBLISH,
+													   request->reply_pattern,
+													   strlen(request->reply_pattern)),
+								 tenant, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not reply to this request",
+						GetUserNameFromId(GetUserId(), false)),
+				 errhint("Whoever may subscribe to requests may reply to them; see event_engine.grant_subscribe().")));
+}
+
+/* The reply belongs to whom the request belongs to. */
 pg_uuid_t *
 ee_reply_publish(const EeRequest *request, Jsonb *payload, Jsonb *metadata,
 				 Jsonb *source, char *version)
@@ -48,14 +83,21 @@ ee_reply_publish(const EeRequest *request, Jsonb *payload, Jsonb *metadata,
 	EeReceived	received = {0};
 	EeEvent		event;
 	char		name[EE_REPLY_NAME_LEN];
+	int			len;
+	const char *tenant = ee_metadata_tag(request->metadata, EE_TAG_TENANT,
+										 &len);
 
 	ee_request_reply_name(&request->id, name);
 	metadata = ee_metadata_caused_by(metadata, &request->id,
 									 request->metadata);
+	if (tenant != NULL)
+		metadata = ee_metadata_set_tag(metadata, EE_TAG_TENANT,
+									   pnstrdup(tenant, len));
+	received.right = EE_RIGHT_OF_ENGINE;
 	received.pattern = request->reply_pattern;
 	received.pattern_len = strlen(request->reply_pattern);
 	received.payload = payload;
-	received.metadata = ee_request_tag(metadata, EE_TAG_REPLY, "first");
+	received.metadata = ee_metadata_set_tag(metadata, EE_TAG_REPLY, "first");
 	received.source = source;
 	received.version = version;
 	received.event_id = name;
@@ -64,7 +106,7 @@ ee_reply_publish(const EeRequest *request, Jsonb *payload, Jsonb *metadata,
 	if (!ee_publish_event(&received, &event, id))
 	{
 		received.event_id = NULL;
-		received.metadata = ee_request_tag(metadata, EE_TAG_REPLY, "late");
+		received.metadata = ee_metadata_set_tag(metadata, EE_TAG_REPLY, "late");
 		(void) ee_publish_event(&received, &event, id);
 	}
 	ee_shared_note_request(&request->id);

@@ -15,21 +15,20 @@
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
-#include "ground/jsonb_push.h"
 #include "ground/plan.h"
+#include "store/metadata_tag.h"
 
 #define REPLY_SUFFIX ".reply"
 
 static char *text_of(EeEvent *event, EeEventAttr attr);
-static char *tag_of(Jsonb *metadata, const char *tag);
-static Jsonb *object_of(const char *key, JsonbValue *value);
 
 void
 ee_request_of_event(EeRequest *request, EeEvent *event)
 {
 	Oid			priority =
 	DatumGetObjectId(EE_EVENT_VALUE(event, EE_EVENT_PRIORITY));
-	char	   *reply_to;
+	const char *reply_to;
+	int			len;
 
 	request->id = *DatumGetUUIDP(EE_EVENT_VALUE(event, EE_EVENT_ID));
 	request->pattern = text_of(event, EE_EVENT_PATTERN);
@@ -41,8 +40,8 @@ ee_request_of_event(EeRequest *request, EeEvent *event)
 	request->created_by = text_of(event, EE_EVENT_CREATED_BY);
 	request->created_at =
 		DatumGetTimestampTz(EE_EVENT_VALUE(event, EE_EVENT_CREATED_AT));
-	reply_to = tag_of(request->metadata, EE_TAG_REPLY_TO);
-	request->reply_pattern = reply_to != NULL ? reply_to :
+	reply_to = ee_metadata_tag(request->metadata, EE_TAG_REPLY_TO, &len);
+	request->reply_pattern = reply_to != NULL ? pnstrdup(reply_to, len) :
 		psprintf("%s" REPLY_SUFFIX, request->pattern);
 }
 
@@ -51,23 +50,6 @@ text_of(EeEvent *event, EeEventAttr attr)
 {
 	return EE_EVENT_IS_NULL(event, attr) ? NULL :
 		TextDatumGetCString(EE_EVENT_VALUE(event, attr));
-}
-
-static char *
-tag_of(Jsonb *metadata, const char *tag)
-{
-	JsonbValue	tags;
-	JsonbValue	value;
-
-	if (getKeyJsonValueFromContainer(&metadata->root, "tags", strlen("tags"),
-									 &tags) == NULL ||
-		tags.type != jbvBinary ||
-		!JsonContainerIsObject(tags.val.binary.data) ||
-		getKeyJsonValueFromContainer(tags.val.binary.data, tag, strlen(tag),
-									 &value) == NULL ||
-		value.type != jbvString)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
 }
 
 void
@@ -109,53 +91,4 @@ ee_request_reply_name(const pg_uuid_t *id, char *name)
 
 	ee_uuid7_to_text(id, digits);
 	snprintf(name, EE_REPLY_NAME_LEN, "reply:%.*s", EE_UUID_TEXT_LEN, digits);
-}
-
-/* What is not an object is left to whoever validates the metadata. */
-Jsonb *
-ee_request_tag(Jsonb *metadata, const char *tag, const char *value)
-{
-	JsonbValue	tags;
-	JsonbValue	text;
-	Jsonb	   *merged;
-
-	if (value == NULL)
-		return metadata;
-	text.type = jbvString;
-	text.val.string.val = unconstify(char *, value);
-	text.val.string.len = strlen(value);
-	merged = object_of(tag, &text);
-	if (metadata != NULL && !JB_ROOT_IS_OBJECT(metadata))
-		return metadata;
-	if (metadata != NULL &&
-		getKeyJsonValueFromContainer(&metadata->root, "tags", strlen("tags"),
-									 &tags) != NULL)
-	{
-		if (tags.type != jbvBinary ||
-			!JsonContainerIsObject(tags.val.binary.data))
-			return metadata;
-		merged = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
-													JsonbPGetDatum(JsonbValueToJsonb(&tags)),
-													JsonbPGetDatum(merged)));
-	}
-	tags.type = jbvBinary;
-	tags.val.binary.data = &merged->root;
-	tags.val.binary.len = VARSIZE(merged) - VARHDRSZ;
-	merged = object_of("tags", &tags);
-	if (metadata == NULL)
-		return merged;
-	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
-											  JsonbPGetDatum(metadata),
-											  JsonbPGetDatum(merged)));
-}
-
-static Jsonb *
-object_of(const char *key, JsonbValue *value)
-{
-	JsonbParseState *state = NULL;
-
-	ee_jsonb_push_begin(&state);
-	ee_jsonb_push_key(&state, key);
-	(void) pushJsonbValue(&state, WJB_VALUE, value);
-	return ee_jsonb_push_end(&state);
 }

@@ -43,8 +43,4 @@ extern void ee_request_load(EeRequest *request, const pg_uuid_t *id);
 /* event_id of the first reply to it. */
 extern void ee_request_reply_name(const pg_uuid_t *id, char *name);
 
-/* Metadata (NULL: none) with a member more in tags; value NULL: as it is. */
-extern Jsonb *ee_request_tag(Jsonb *metadata, const char *tag,
-							 const char *value);
-
 #endif							/* EE_REQUEST_H */

@@ -70,6 +70,7 @@ static const char *const relation_names[EE_N_RELATIONS] = {
 	[EE_REL_WORKFLOW_INSTANCES_PKEY] = "workflow_instances_pkey",
 	[EE_REL_WORKFLOW_WAITS_INSTANCE_IDX] = "workflow_waits_instance_id_idx",
 	[EE_REL_EVENT_RETENTION] = "event_retention",
+	[EE_REL_EVENT_GRANTS] = "event_grants",
 };
 
 static const char *const priority_labels[EE_N_PRIORITIES] = {
@@ -135,6 +136,19 @@ ee_extension_relid(EeRelation relation)
 	known->generation = generation;
 
 	return relid;
+}
+
+bool
+ee_extension_has(EeRelation relation)
+{
+	const KnownRelation *known = &known_relations[relation];
+
+	if (likely(known->generation == ee_invalidate_generation(relation) &&
+			   known_generation == ee_invalidate_objects_generation()))
+		return true;
+	require_extension();
+	return OidIsValid(get_relname_relid(relation_names[relation],
+										known_schema));
 }
 
 Oid

@@ -40,6 +40,7 @@ typedef enum EeRelation
 	EE_REL_WORKFLOW_INSTANCES_PKEY,
 	EE_REL_WORKFLOW_WAITS_INSTANCE_IDX,
 	EE_REL_EVENT_RETENTION,
+	EE_REL_EVENT_GRANTS,
 	EE_N_RELATIONS
 } EeRelation;
 
@@ -59,6 +60,9 @@ extern Oid	ee_extension_oid(void);
 
 /* OID of a relation; raises an error with a hint when it is missing. */
 extern Oid	ee_extension_relid(EeRelation relation);
+
+/* Is it there?  Not where the extension is of an older version. */
+extern bool ee_extension_has(EeRelation relation);
 
 /* OID of type event_engine.event, and of its array. */
 extern Oid	ee_extension_event_type(void);

@@ -2,10 +2,11 @@
  * invalidate.c
  *	  One callback for every cache of the library, flags out.
  *
- * Promises that a change of a watched relation of ours, of the extension or of
- * its schema is counted in each backend before that backend can rely on what
- * it remembers, and that the callbacks do nothing but count: they run in the
- * middle of anything, outside of transactions and in those that failed.
+ * Promises that a change of a watched relation of ours, of roles, of the
+ * extension or of its schema is counted in each backend before that backend
+ * can rely on what it remembers, and that the callbacks do nothing but count:
+ * they run in the middle of anything, outside of transactions and in those
+ * that failed.
  *
  * Leaves to each cache what to do about it, and when.
  */
@@ -27,6 +28,8 @@
 static void announcement_tag(LOCKTAG *tag, Oid relid);
 static void lock_announcement(Oid relid);
 static void relation_changed(Datum arg, Oid relid);
+static void rights_changed(void);
+static void roles_changed(Datum arg, int cacheid, uint32 hash);
 static void schema_changed(Datum arg, int cacheid, uint32 hash);
 
 static uint64 generations[EE_N_RELATIONS];
@@ -48,6 +51,8 @@ ee_invalidate_init(void)
 		generations[i] = 1;
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
 	initialised = true;
 }
 
@@ -161,6 +166,24 @@ relation_changed(Datum arg, Oid relid)
 		if (!OidIsValid(relid) || ee_extension_is_relation(relid, i))
 			generations[i]++;
 	}
+	if (OidIsValid(relid) &&
+		ee_extension_is_relation(relid, EE_REL_EVENT_GRANTS))
+		rights_changed();
+}
+
+/* What a subscription may have is part of what is known of it. */
+static void
+rights_changed(void)
+{
+	generations[EE_REL_SUBSCRIPTIONS]++;
+}
+
+/* Who is a superuser, and who has whose privileges. */
+static void
+roles_changed(Datum arg, int cacheid, uint32 hash)
+{
+	generations[EE_REL_EVENT_GRANTS]++;
+	rights_changed();
 }
 
 /* A schema changed; only ours is of interest, or a reset of all caches. */

@@ -35,6 +35,8 @@ typedef struct EeDefinition
 	EeSchema   *schema;			/* NULL: any payload */
 	List	   *rules;			/* of EeRule; NIL where there is none */
 	bool		warned;			/* this backend has said "deprecated" */
+	Oid			publisher;		/* who may publish it for every tenant, */
+	uint64		publisher_generation;	/* by ee_event_grant_generation() */
 } EeDefinition;
 
 /*

@@ -18,7 +18,7 @@
 
 #include "routing/equality.h"
 #include "routing/equality_index.h"
-#include "routing/pattern_trie.h"
+#include "ground/pattern_trie.h"
 
 typedef struct Group
 {

@@ -15,7 +15,7 @@
 #include "utils/jsonb.h"
 
 #include "ground/envelope.h"
-#include "routing/pattern_trie.h"
+#include "ground/pattern_trie.h"
 
 typedef struct EeMatcher EeMatcher;
 

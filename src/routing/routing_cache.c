@@ -20,7 +20,7 @@
 #include "ground/errors.h"
 #include "ground/invalidate.h"
 #include "routing/equality_index.h"
-#include "routing/pattern_trie.h"
+#include "ground/pattern_trie.h"
 #include "routing/routing_cache.h"
 
 typedef struct RoutingCache

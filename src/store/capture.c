@@ -9,7 +9,8 @@
  * same transaction; an event that is not valid refuses the change.
  *
  * The trigger runs as whoever writes to the table, who needs no right to
- * publish: the table's owner has decided.
+ * publish: the table's owner has decided, and it is the owner's right that
+ * counts.
  */
 #include "postgres.h"
 
@@ -344,6 +345,8 @@ publish(const EeCaptureTable *table, EeCaptureOperation operation,
 	received.source = table->source;
 	received.partition_key = key;
 	received.aggregate_type = table->name;
+	received.right = EE_RIGHT_OF;
+	received.publisher = table->owner;
 
 	ee_receive_event(&event, &received, GetCurrentTimestamp(), &violations);
 	ee_receive_raise(violations, received.pattern);

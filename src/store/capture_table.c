@@ -42,6 +42,7 @@ static HTAB *tables = NULL;
 static void init(void);
 static void resolve(EeCaptureTable *table, const TriggerData *trigger);
 static Oid	root_of(const Trigger *trigger, Oid relid);
+static Oid	owner_of(Oid relid);
 static void set_names(EeCaptureTable *table, Jsonb *argument);
 static void set_columns(EeCaptureTable *table, Relation rel, Jsonb *argument);
 static int	named_columns(EeCaptureTable *table, Relation rel,
@@ -135,6 +136,7 @@ resolve(EeCaptureTable *table, const TriggerData *trigger)
 	table->valid = true;
 	if (trigger->tg_trigger->tgisclone)
 		table->root = root_of(trigger->tg_trigger, table->relid);
+	table->owner = owner_of(table->root);
 	set_names(table, argument);
 	set_columns(table, rel, argument);
 	table->complete = true;
@@ -169,6 +171,20 @@ root_of(const Trigger *trigger, Oid relid)
 	}
 	table_close(catalog, AccessShareLock);
 	return relid;
+}
+
+/* ALTER TABLE OWNER is noticed like any other change of the table. */
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 static void

@@ -50,6 +50,7 @@ typedef struct EeCaptureTable
 	MemoryContext context;		/* of all that follows */
 	Oid			relid;			/* whose row it is: maybe a partition */
 	Oid			root;			/* whose changes are captured */
+	Oid			owner;			/* of root, who publishes them */
 	char	   *name;			/* of root; without schema when that is public */
 	Jsonb	   *source;
 	char	   *patterns[EE_CAPTURE_NOPERATIONS];

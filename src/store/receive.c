@@ -22,9 +22,11 @@
 #include "ground/extension.h"
 #include "ground/shared_counter.h"
 #include "ground/uuid7.h"
+#include "registry/event_grant.h"
 #include "registry/event_rule.h"
 #include "registry/registry_cache.h"
 #include "store/metadata.h"
+#include "store/metadata_tag.h"
 #include "store/receive.h"
 #include "validation/schema_eval.h"
 #include "validation/schema_report.h"
@@ -40,6 +42,12 @@ static void receive_payload(EeEvent *event, const EeReceived *received,
 static void receive_rules(EeEvent *event, const EeDefinition *definition,
 						  List **violations);
 static void count_refused(const EeEvent *event);
+static const EeGranted *check_right(const EeReceived *received,
+									EeDefinition *definition);
+static Oid	publisher_of(const EeReceived *received);
+static Jsonb *complete_tenant(Jsonb *metadata, const EeGranted *granted);
+static void check_tenant(const EeReceived *received, const EeGranted *granted,
+						 Jsonb *metadata);
 static void check_status(EeDefinition *definition);
 static void set_name(EeEvent *event, EeEventAttr attr, char *value,
 					 const char *path, List **violations);
@@ -51,6 +59,8 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 				 TimestampTz created_at, List **violations)
 {
 	EeDefinition *definition;
+	const EeGranted *granted;
+	Jsonb	   *metadata = received->metadata;
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 	int			before = list_length(*violations);
 
@@ -59,6 +69,7 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 	definition = ee_registry_cache_lookup(received->pattern,
 										  received->pattern_len,
 										  received->version);
+	granted = check_right(received, definition);
 	check_status(definition);
 
 	ee_uuid7_generate(id, created_at);
@@ -88,9 +99,12 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 				 TimestampTzGetDatum(received->deliver_at));
 
 	receive_source(event, received, definition, violations);
-	set_text(event, EE_EVENT_METADATA,
-			 JsonbPGetDatum(ee_metadata_complete(received->metadata, id,
-												 violations)));
+	if (unlikely(granted != NULL))
+		metadata = complete_tenant(metadata, granted);
+	metadata = ee_metadata_complete(metadata, id, violations);
+	set_text(event, EE_EVENT_METADATA, JsonbPGetDatum(metadata));
+	if (unlikely(granted != NULL) && list_length(*violations) == before)
+		check_tenant(received, granted, metadata);
 	receive_payload(event, received, definition, violations);
 	if (unlikely(definition->rules != NIL) && ee_config_validation_enabled)
 		receive_rules(event, definition, violations);
@@ -156,6 +170,86 @@ set_name(EeEvent *event, EeEventAttr attr, char *value, const char *path,
 															 len)));
 	else
 		set_text(event, attr, CStringGetTextDatum(value));
+}
+
+/*
+ * May the publisher publish this?  NULL: for every tenant; that is remembered
+ * with the definition, and costs two comparisons the next time.
+ */
+static const EeGranted *
+check_right(const EeReceived *received, EeDefinition *definition)
+{
+	Oid			publisher = publisher_of(received);
+	const EeGranted *granted;
+
+	if (received->right == EE_RIGHT_OF_ENGINE ||
+		likely(definition->publisher == publisher &&
+			   definition->publisher_generation ==
+			   ee_event_grant_generation()))
+		return NULL;
+	granted = ee_event_grant_lookup(publisher, EE_PRIVILEGE_PUBLISH,
+									definition->pattern,
+									strlen(definition->pattern));
+	if (!granted->all && granted->n_tenants == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not publish event \"%s\"",
+						GetUserNameFromId(publisher, false),
+						definition->pattern),
+				 errhint("The right is granted with CALL event_engine.grant_publish(%s, %s); EXECUTE or INSERT alone do not give it.",
+						 quote_literal_cstr(definition->pattern),
+						 quote_literal_cstr(GetUserNameFromId(publisher,
+															  false)))));
+	if (!granted->all)
+		return granted;
+	if (granted == &ee_event_grant_unasked)
+		return NULL;
+	definition->publisher = publisher;
+	definition->publisher_generation = ee_event_grant_generation();
+	return NULL;
+}
+
+static Oid
+publisher_of(const EeReceived *received)
+{
+	return received->right == EE_RIGHT_OF ? received->publisher :
+		GetUserId();
+}
+
+/* Who publishes for one tenant need not say so. */
+static Jsonb *
+complete_tenant(Jsonb *metadata, const EeGranted *granted)
+{
+	int			len;
+
+	if (granted->n_tenants != 1 ||
+		(metadata != NULL &&
+		 ee_metadata_tag(metadata, EE_TAG_TENANT, &len) != NULL))
+		return metadata;
+	return ee_metadata_set_tag(metadata, EE_TAG_TENANT, granted->tenants[0]);
+}
+
+static void
+check_tenant(const EeReceived *received, const EeGranted *granted,
+			 Jsonb *metadata)
+{
+	int			len = 0;
+	const char *tenant = ee_metadata_tag(metadata, EE_TAG_TENANT, &len);
+	char	   *role;
+
+	if (ee_event_grant_includes(granted, tenant, len))
+		return;
+	role = GetUserNameFromId(publisher_of(received), false);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 tenant == NULL ?
+			 errmsg("role \"%s\" may not publish event \"%.*s\" without a tenant",
+					role, received->pattern_len, received->pattern) :
+			 errmsg("role \"%s\" may not publish event \"%.*s\" of tenant \"%.*s\"",
+					role, received->pattern_len, received->pattern,
+					len, tenant),
+			 errdetail("It may for %s.", ee_event_grant_tenants(granted)),
+			 errhint("The tenant of an event is the text metadata.tags.tenant.")));
 }
 
 static void

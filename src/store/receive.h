@@ -13,6 +13,14 @@
 
 #include "ground/envelope.h"
 
+/* Whose right to publish counts. */
+typedef enum EeReceivedRight
+{
+	EE_RIGHT_OF_CALLER,			/* the current user's */
+	EE_RIGHT_OF,				/* that of the role "publisher" */
+	EE_RIGHT_OF_ENGINE			/* nobody's: the event is the engine's own */
+} EeReceivedRight;
+
 /* What a publisher may say of an event; NULL or 0 where it does not. */
 typedef struct EeReceived
 {
@@ -32,6 +40,8 @@ typedef struct EeReceived
 	bool		has_deliver_at;
 	TimestampTz deliver_at;
 	char	   *priority;		/* label */
+	EeReceivedRight right;
+	Oid			publisher;		/* of EE_RIGHT_OF */
 } EeReceived;
 
 /*

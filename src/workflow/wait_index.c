@@ -17,7 +17,7 @@
 #include "ground/invalidate.h"
 #include "ground/plan.h"
 #include "routing/equality.h"
-#include "routing/pattern_trie.h"
+#include "ground/pattern_trie.h"
 #include "workflow/wait_index.h"
 
 /* A pattern of waits, and a path of their keys. */

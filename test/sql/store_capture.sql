@@ -214,7 +214,7 @@ CREATE TRIGGER wrong AFTER INSERT ON shop.wrong FOR EACH ROW
 INSERT INTO shop.wrong VALUES (1);
 INSERT INTO shop.wrong VALUES (1);
 
--- Only the owner decides; whoever writes needs no right to publish.
+-- Only the owner decides, and it is the owner's right to publish that counts.
 CREATE ROLE regress_owner;
 CREATE ROLE regress_writer;
 GRANT USAGE ON SCHEMA shop TO regress_owner, regress_writer;
@@ -234,6 +234,10 @@ RESET ROLE;
 SELECT event_engine.register_event_definition('shop.private.inserted');
 SET ROLE regress_owner;
 SELECT event_engine.capture_changes('shop.private', operations => '{insert}');
+SET ROLE regress_writer;
+INSERT INTO shop.private VALUES (1);
+RESET ROLE;
+CALL event_engine.grant_publish('shop.private.*', 'regress_owner');
 SET ROLE regress_writer;
 INSERT INTO shop.private VALUES (1);
 RESET ROLE;

@@ -57,6 +57,10 @@ INSERT INTO event_engine.events (id, pattern, payload, seq, xid)
 	VALUES (gen_random_uuid(), 'row.order', '{"amount": 1}', 1, '3');
 INSERT INTO event_engine.events (pattern, payload) VALUES ('row.order', '{"amount": 12}');
 RESET ROLE;
+CALL event_engine.grant_publish('row.order', 'regress_ee_loader');
+SET ROLE regress_ee_loader;
+INSERT INTO event_engine.events (pattern, payload) VALUES ('row.order', '{"amount": 12}');
+RESET ROLE;
 SELECT event_engine.process_batch(subscriber => 'rows');
 SELECT (event).payload, (event).created_by, (event).source FROM row_seen ORDER BY n DESC LIMIT 1;
 
@@ -78,6 +82,6 @@ SELECT (event).payload FROM row_seen ORDER BY n;
 SELECT event_engine.unsubscribe('rows');
 DROP FUNCTION row_fire, row_see;
 DROP TABLE row_fired, row_seen;
-REVOKE ALL ON event_engine.events FROM regress_ee_loader;
+CALL event_engine.revoke_publish('row.order', 'regress_ee_loader');
 REVOKE ALL ON SCHEMA event_engine FROM regress_ee_loader;
 DROP ROLE regress_ee_loader;

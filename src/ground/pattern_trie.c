@@ -24,7 +24,7 @@
 #include "common/hashfn.h"
 #include "nodes/bitmapset.h"
 
-#include "routing/pattern_trie.h"
+#include "ground/pattern_trie.h"
 
 /* nodes that are there from the start */
 #define NO_NODE		0

@@ -10,7 +10,7 @@
 
 #include "postgres.h"
 
-#include "routing/pattern.h"
+#include "ground/pattern.h"
 
 typedef struct EePatternTrie EePatternTrie;
 

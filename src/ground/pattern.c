@@ -16,7 +16,7 @@
 #include "utils/builtins.h"
 
 #include "ground/errors.h"
-#include "routing/pattern.h"
+#include "ground/pattern.h"
 
 #define MAX_PATTERN_LENGTH	255
 #define MAX_REGEX_LENGTH	500
