@@ -134,7 +134,12 @@ CREATE FUNCTION event_engine.dispatcher_due(number integer)
 		(SELECT w.timeout_at FROM event_engine.workflow_waits AS w
 			WHERE w.number = dispatcher_due.number
 				AND w.timeout_at IS NOT NULL
-			ORDER BY w.timeout_at LIMIT 1))
+			ORDER BY w.timeout_at LIMIT 1),
+		(SELECT p.created_at FROM event_engine.workflow_postponed AS p
+			JOIN event_engine.workflow_instances AS i ON i.id = p.instance_id
+			WHERE p.number = dispatcher_due.number LIMIT 1),
+		(SELECT now() FROM event_engine.workflow_late AS l
+			WHERE l.number = dispatcher_due.number LIMIT 1))
 $$;
 COMMENT ON FUNCTION event_engine.dispatcher_due(integer) IS
 	'Internal: when the workflows of a dispatcher next have something to do by the clock.';

@@ -35,6 +35,7 @@ SELECT pg_extension_config_dump('event_engine.subscriptions_number_seq', '');
 SELECT pg_extension_config_dump('event_engine.workflow_definitions', '');
 SELECT pg_extension_config_dump('event_engine.workflow_instances', '');
 SELECT pg_extension_config_dump('event_engine.workflow_postponed', '');
+SELECT pg_extension_config_dump('event_engine.workflow_late', '');
 SELECT pg_extension_config_dump('event_engine.workflow_steps', '');
 SELECT pg_extension_config_dump('event_engine.workflow_wait_keys', '');
 SELECT pg_extension_config_dump('event_engine.workflow_waits', '');

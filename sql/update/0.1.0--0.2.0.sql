@@ -12,3 +12,5 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- it tells of everything besides
 DROP VIEW event_engine.duties;
+
+\new 61_workflow_late_state.sql

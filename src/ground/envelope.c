@@ -78,6 +78,28 @@ ee_envelope_deform(Datum event, EeEvent *result)
 	deform_row(DatumGetHeapTupleHeader(event), result);
 }
 
+TupleTableSlot *
+ee_envelope_new_slot(void)
+{
+	TypeCacheEntry *type = lookup_type_cache(ee_extension_event_type(),
+											 TYPECACHE_TUPDESC);
+
+	Assert(type->tupDesc->natts == EE_EVENT_NATTS);
+	return MakeSingleTupleTableSlot(type->tupDesc, &TTSOpsVirtual);
+}
+
+TupleTableSlot *
+ee_envelope_slot(TupleTableSlot *slot, Datum event)
+{
+	EeEvent		deformed;
+
+	ee_envelope_deform(event, &deformed);
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, deformed.values, sizeof(deformed.values));
+	memcpy(slot->tts_isnull, deformed.nulls, sizeof(deformed.nulls));
+	return ExecStoreVirtualTuple(slot);
+}
+
 Datum
 ee_envelope_form(EeEvent *event)
 {

@@ -9,6 +9,7 @@
 
 #include "access/transam.h"
 #include "datatype/timestamp.h"
+#include "executor/tuptable.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -105,6 +106,10 @@ extern bool ee_envelope_value(const EeEvent *event, EeEnvelopeField field,
  * datum, detoasted into CurrentMemoryContext where it had to be.
  */
 extern void ee_envelope_deform(Datum event, EeEvent *result);
+
+/* Into a virtual slot of that type, which points into the datum likewise. */
+extern TupleTableSlot *ee_envelope_new_slot(void);
+extern TupleTableSlot *ee_envelope_slot(TupleTableSlot *slot, Datum event);
 
 /* And put one together, palloc'd, with nothing toasted outside of it. */
 extern Datum ee_envelope_form(EeEvent *event);

@@ -6,19 +6,18 @@
  * deliveries, as it has for every subscription, and the cursor is past it.
  * When it is due it is matched with the waits that are there then, and the
  * row goes in the transaction that takes their steps; nobody may want it, then
- * only the row goes.  Where there is no time for all of its steps the row
+ * only the row goes.  Waits that cannot be seen then are late.c's.  Where there is no time for all of its steps the row
  * stays, and the event finds the waits that are left in the next round.
  */
 #include "postgres.h"
 
 #include "executor/tuptable.h"
 #include "utils/snapmgr.h"
-#include "utils/typcache.h"
 
 #include "delivery/retry.h"
 #include "ground/envelope.h"
-#include "ground/extension.h"
 #include "workflow/delayed.h"
+#include "workflow/late.h"
 #include "workflow/trigger.h"
 #include "workflow/wait_match.h"
 
@@ -32,6 +31,7 @@ struct EeDelayed
 	int			n;
 	int		   *ends;			/* in the list, behind the steps of each */
 	TupleTableSlot *slot;
+	EeLogPosition *position;	/* whose waits they were matched with */
 };
 
 static void match_events(EeDelivery *delivery, EeDelayed *delayed,
@@ -53,10 +53,7 @@ ee_delayed_find(EeDelivery *delivery, EeResumeList *list, bool *more)
 		return NULL;
 	*more = delayed->n == DELAYED_MAX;
 	delayed->ends = palloc(sizeof(int) * delayed->n);
-	delayed->slot =
-		MakeSingleTupleTableSlot(lookup_type_cache(ee_extension_event_type(),
-												   TYPECACHE_TUPDESC)->tupDesc,
-								 &TTSOpsVirtual);
+	delayed->slot = ee_envelope_new_slot();
 	match_events(delivery, delayed, list, more);
 	return delayed;
 }
@@ -73,6 +70,7 @@ match_events(EeDelivery *delivery, EeDelayed *delayed, EeResumeList *list,
 	int			matched = 0;
 
 	PushActiveSnapshot(snapshot);
+	delayed->position = ee_log_position_current();
 	dispatch->index = ee_wait_index_read(dispatch->index,
 										 delivery->subscription->number,
 										 known, delivery->context);
@@ -95,15 +93,7 @@ match_events(EeDelivery *delivery, EeDelayed *delayed, EeResumeList *list,
 static TupleTableSlot *
 slot_of(EeDelayed *delayed, int i)
 {
-	TupleTableSlot *slot = delayed->slot;
-	EeEvent		event;
-
-	Assert(slot->tts_tupleDescriptor->natts == EE_EVENT_NATTS);
-	ee_envelope_deform(delayed->events[i].event, &event);
-	ExecClearTuple(slot);
-	memcpy(slot->tts_values, event.values, sizeof(event.values));
-	memcpy(slot->tts_isnull, event.nulls, sizeof(event.nulls));
-	return ExecStoreVirtualTuple(slot);
+	return ee_envelope_slot(delayed->slot, delayed->events[i].event);
 }
 
 int
@@ -116,6 +106,8 @@ ee_delayed_end(EeDelivery *delivery, EeDelayed *delayed, int done)
 	while (n < delayed->n && delayed->ends[n] <= done)
 	{
 		over[n] = delayed->events[n].seq;
+		ee_late_keep(delivery, over[n], delayed->events[n].event,
+					 delayed->position);
 		ee_trigger_note(&delayed->triggers, slot_of(delayed, n),
 						EE_TRIGGER_DUE);
 		n++;

@@ -102,6 +102,7 @@ ee_dispatch_of(EeDelivery *delivery)
 		delivery->dispatch = MemoryContextAllocZero(delivery->context,
 													sizeof(EeDispatch));
 		delivery->dispatch->read_at = DT_NOBEGIN;
+		delivery->dispatch->late_at = DT_NOEND;
 	}
 	return delivery->dispatch;
 }
@@ -330,6 +331,9 @@ read_events(EeDelivery *delivery, EeBatch *batch, EeWaitMatch *match,
 		progress->put_off |= put_off;
 		if (!put_off && !ee_wait_match_event(match, slot, previous))
 		{
+			EeDispatch *dispatch = delivery->dispatch;
+
+			dispatch->met_seq = Max(dispatch->met_seq, batch->next->at.seq);
 			batch->next->at.seq = previous;
 			return false;
 		}

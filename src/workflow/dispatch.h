@@ -37,6 +37,9 @@ struct EeDispatch
 
 	TimestampTz read_at;		/* all that had arrived then has been read */
 	int			limit;			/* resumptions in the next unit; 0: as time allows */
+	int64		met_seq;		/* up to here events may be met again */
+	TimestampTz late_at;		/* when late.c is to look again */
+	int64		late_usecs;
 	EeCondemned condemned;
 };
 

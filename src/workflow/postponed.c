@@ -79,6 +79,7 @@ ee_postponed_find(EeDelivery *delivery, EeResumeList *list)
 		item->resumption.kind = EE_RESUMED_BY_EVENT;
 		item->resumption.wait =
 			*DatumGetUUIDP(SPI_getbinval(tuple, desc, 2, &isnull));
+		item->postponed_wait = item->resumption.wait;
 		item->instance =
 			*DatumGetUUIDP(SPI_getbinval(tuple, desc, 3, &isnull));
 		item->resumption.event =
@@ -104,7 +105,7 @@ ee_postponed_remove(EeDelivery *delivery, const EeResume *item)
 
 	values[0] = Int32GetDatum(delivery->subscription->number);
 	values[1] = Int64GetDatum(item->seq);
-	values[2] = UUIDPGetDatum(&item->resumption.wait);
+	values[2] = UUIDPGetDatum(&item->postponed_wait);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&remove, values, NULL, false, 0);

@@ -39,13 +39,14 @@
 #include "workflow/dispatch.h"
 #include "workflow/postponed.h"
 #include "workflow/resume.h"
+#include "workflow/wait_match.h"
 
 /* A step to be taken in a subtransaction. */
 typedef struct Attempt
 {
 	EeDelivery *delivery;
 	const EeUnit *unit;
-	const EeResume *item;
+	EeResume   *item;
 	EeStepOutcome outcome;
 	bool		wrote;
 } Attempt;
@@ -54,13 +55,15 @@ static void lock_instances(EeResumeList *list);
 static int	compare_uuids(const void *a, const void *b);
 static bool is_condemned(EeDelivery *delivery, const EeResume *item);
 static void take(EeDelivery *delivery, const EeUnit *unit,
-				 const EeResume *item, EeResumeProgress *progress);
+				 EeResume *item, EeResumeProgress *progress);
 static EeStepOutcome call(EeDelivery *delivery, const EeUnit *unit,
-						  const EeResume *item);
+						  EeResume *item);
+static bool ends_another(EeDelivery *delivery, EeResume *item);
+static void hold(EeDelivery *delivery, EeResume *item);
 static bool take_carefully(EeDelivery *delivery, const EeUnit *unit,
-						   const EeResume *item, EeResumeProgress *progress);
+						   EeResume *item, EeResumeProgress *progress);
 static void attempt(void *arg);
-static void write_down(EeDelivery *delivery, const EeResume *item,
+static void write_down(EeDelivery *delivery, EeResume *item,
 					   const ErrorData *error, EeResumeProgress *progress);
 static bool close_in(EeDelivery *delivery, const EeResumeProgress *progress,
 					 bool committing, ErrorData *error);
@@ -112,7 +115,7 @@ ee_resume_run(EeDelivery *delivery, const EeUnit *unit, EeResumeList *list,
 		lock_instances(list);
 	while (progress->done < list->n)
 	{
-		const EeResume *item = &list->items[progress->done];
+		EeResume   *item = &list->items[progress->done];
 		MemoryContext old = MemoryContextSwitchTo(per_step);
 
 		CHECK_FOR_INTERRUPTS();
@@ -131,8 +134,7 @@ ee_resume_run(EeDelivery *delivery, const EeUnit *unit, EeResumeList *list,
 			write_down(delivery, item, delivery->dispatch->condemned.error,
 					   progress);
 		else if (delivery->guarded && item->call == EE_RESUME_WAIT)
-			(void) ee_step_hold(delivery, &item->instance,
-								&item->resumption);
+			hold(delivery, item);
 		else if (delivery->caution.distance == 0)
 			take(delivery, unit, item, progress);
 		else if (take_carefully(delivery, unit, item, progress))
@@ -214,7 +216,7 @@ is_condemned(EeDelivery *delivery, const EeResume *item)
 /* ------------------------------------------------------------------- a step */
 
 static void
-take(EeDelivery *delivery, const EeUnit *unit, const EeResume *item,
+take(EeDelivery *delivery, const EeUnit *unit, EeResume *item,
 	 EeResumeProgress *progress)
 {
 	EeStepOutcome outcome;
@@ -230,14 +232,19 @@ take(EeDelivery *delivery, const EeUnit *unit, const EeResume *item,
 }
 
 static EeStepOutcome
-call(EeDelivery *delivery, const EeUnit *unit, const EeResume *item)
+call(EeDelivery *delivery, const EeUnit *unit, EeResume *item)
 {
+	EeStepOutcome outcome;
+
 	ee_debug_point("workflow_before_step");
 	switch (item->call)
 	{
 		case EE_RESUME_WAIT:
-			return ee_step_run(delivery, unit, &item->instance,
-							   &item->resumption);
+			do
+				outcome = ee_step_run(delivery, unit, &item->instance,
+									  &item->resumption);
+			while (outcome == EE_STEP_GONE && ends_another(delivery, item));
+			return outcome;
 		case EE_RESUME_DUE:
 			return ee_step_due(delivery, unit, &item->instance);
 		case EE_RESUME_DEADLINE:
@@ -246,10 +253,34 @@ call(EeDelivery *delivery, const EeUnit *unit, const EeResume *item)
 	return EE_STEP_GONE;		/* keep the compiler quiet */
 }
 
+/* Its wait is over: does the event end another one of the instance? */
+static bool
+ends_another(EeDelivery *delivery, EeResume *item)
+{
+	pg_uuid_t	over = item->resumption.wait;
+
+	return item->call == EE_RESUME_WAIT &&
+		item->resumption.event != (Datum) 0 &&
+		ee_wait_match_other(delivery, &item->instance, item->resumption.event,
+							&item->resumption.wait) &&
+		compare_uuids(&over, &item->resumption.wait) != 0;
+}
+
+/* Among those that are due: see timer.c. */
+static void
+hold(EeDelivery *delivery, EeResume *item)
+{
+	EeStepOutcome outcome;
+
+	do
+		outcome = ee_step_hold(delivery, &item->instance, &item->resumption);
+	while (outcome == EE_STEP_GONE && ends_another(delivery, item));
+}
+
 /* True: a subtransaction has written. */
 static bool
 take_carefully(EeDelivery *delivery, const EeUnit *unit,
-			   const EeResume *item, EeResumeProgress *progress)
+			   EeResume *item, EeResumeProgress *progress)
 {
 	Attempt		work = {delivery, unit, item, EE_STEP_GONE, false};
 	ErrorData  *error = ee_subtransaction_run(attempt, &work);
@@ -283,12 +314,17 @@ attempt(void *arg)
 }
 
 static void
-write_down(EeDelivery *delivery, const EeResume *item, const ErrorData *error,
+write_down(EeDelivery *delivery, EeResume *item, const ErrorData *error,
 		   EeResumeProgress *progress)
 {
-	(void) ee_step_failed(delivery, &item->instance,
-						  item->call == EE_RESUME_WAIT ? &item->resumption :
-						  NULL, error, progress->began);
+	EeStepOutcome outcome;
+
+	do
+		outcome = ee_step_failed(delivery, &item->instance,
+								 item->call == EE_RESUME_WAIT ?
+								 &item->resumption : NULL, error,
+								 progress->began);
+	while (outcome == EE_STEP_GONE && ends_another(delivery, item));
 	if (item->resumption.event != (Datum) 0)
 		ee_tally_event(delivery->subscription, item->resumption.event,
 					   EE_OUTCOME_FAILED);

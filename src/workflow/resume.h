@@ -30,6 +30,7 @@ typedef struct EeResume
 	int64		previous;		/* where the lane stands before that event */
 	bool		of_past;		/* the lane had passed it: see look_back.c */
 	bool		postponed;		/* it was, and has a row: postponed.c */
+	pg_uuid_t	postponed_wait; /* of that row */
 	bool		busy;			/* somebody else has the instance locked */
 } EeResume;
 

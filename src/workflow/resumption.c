@@ -12,6 +12,7 @@
 #include "ground/envelope.h"
 #include "ground/extension.h"
 #include "ground/jsonb_push.h"
+#include "ground/uuid7.h"
 #include "workflow/resumption.h"
 
 /* The columns of type event_engine.workflow_resumption. */
@@ -29,6 +30,7 @@ static const char *const kind_names[] = {
 };
 
 static EeWaitRow *find(List *waits, const pg_uuid_t *id);
+static bool has_event(Jsonb *matched, Datum event);
 static Jsonb *with_event(Jsonb *matched, const char *name, Datum event);
 static char *text_member(Jsonb *object, const char *name);
 
@@ -52,6 +54,10 @@ ee_resumption_consume(EeInstance *instance, EeResumption *resumption)
 	waits = ee_wait_list(&instance->id);
 	wait = find(waits, &resumption->wait);
 	if (wait == NULL)
+		return EE_CONSUMED_GONE;
+	/* an event counts once, for whichever of them */
+	if (resumption->kind == EE_RESUMED_BY_EVENT && matched != NULL &&
+		has_event(matched, resumption->event))
 		return EE_CONSUMED_GONE;
 
 	resumption->wait_name = wait->name;
@@ -89,6 +95,31 @@ find(List *waits, const pg_uuid_t *id)
 			return wait;
 	}
 	return NULL;
+}
+
+static bool
+has_event(Jsonb *matched, Datum event)
+{
+	char		id[EE_UUID_TEXT_LEN + 1];
+	JsonbIterator *it = JsonbIteratorInit(&matched->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	EeEvent		deformed;
+
+	ee_envelope_deform(event, &deformed);
+	ee_uuid7_to_text(DatumGetUUIDP(EE_EVENT_VALUE(&deformed, EE_EVENT_ID)),
+					 id);
+	id[EE_UUID_TEXT_LEN] = '\0';
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		char	   *other = NULL;
+
+		if (token == WJB_VALUE && value.type == jbvBinary)
+			other = text_member(JsonbValueToJsonb(&value), "id");
+		if (other != NULL && strcmp(other, id) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The envelope under the name of the wait, beside those that are there. */

@@ -23,6 +23,7 @@
 #include "ground/plan.h"
 #include "workflow/delayed.h"
 #include "workflow/dispatch.h"
+#include "workflow/late.h"
 #include "workflow/postponed.h"
 #include "workflow/resume.h"
 #include "workflow/timer.h"
@@ -137,6 +138,7 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 	MemoryContext old;
 	EeResumeList *list;
 	EeDelayed  *delayed = NULL;
+	EeLate	   *late = NULL;
 	bool		more = false;
 	int			over = 0;
 
@@ -162,8 +164,9 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 		if (!delivery->guarded)
 			add_due(delivery, list);
 		ee_postponed_find(delivery, list);
+		late = ee_late_find(delivery, list);
 		delayed = ee_delayed_find(delivery, list, &more);
-		if (delayed != NULL)
+		if (late != NULL || delayed != NULL)
 			list->locked = false;
 		if (!more)
 			add_timeouts(delivery, list);
@@ -172,6 +175,8 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 	ee_debug_point("timer_found");
 	ee_resume_run(delivery, unit, list, GetCurrentTimestamp() + ROUND_USECS,
 				  &progress->steps);
+	if (late != NULL)
+		ee_late_end(delivery, late, progress->steps.done);
 	if (delayed != NULL)
 		over = ee_delayed_end(delivery, delayed, progress->steps.done);
 	if (progress->steps.done < list->n || list->n == list->max)
@@ -321,6 +326,8 @@ find_next_due(EeDelivery *delivery, bool idle)
 	ee_identity_restore(&saved);
 	if (idle && !delivery->behind && delivery->next_due <= now)
 		delivery->next_due = now + EE_POSTPONED_USECS;
+	delivery->next_due = Min(delivery->next_due,
+							 delivery->dispatch->late_at);
 	if (ee_postponed_any(delivery))
 		delivery->next_due = Min(delivery->next_due,
 								 now + EE_POSTPONED_USECS);

@@ -61,6 +61,8 @@ void
 ee_wait_register(const EeInstance *instance, const EeWaitSpec *spec,
 				 pg_uuid_t *id)
 {
+	/* before the time is taken: see late.c */
+	FullTransactionId xid = GetTopFullTransactionId();
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[EE_WAIT_NATTS];
 	bool		nulls[EE_WAIT_NATTS];
@@ -80,8 +82,7 @@ ee_wait_register(const EeInstance *instance, const EeWaitSpec *spec,
 	set(values, nulls, EE_WAIT_NUMBER,
 		EE_INSTANCE_VALUE(instance, EE_INSTANCE_NUMBER));
 	set(values, nulls, EE_WAIT_NAME, CStringGetTextDatum(name));
-	set(values, nulls, EE_WAIT_XID,
-		FullTransactionIdGetDatum(GetTopFullTransactionId()));
+	set(values, nulls, EE_WAIT_XID, FullTransactionIdGetDatum(xid));
 	set(values, nulls, EE_WAIT_CREATED_AT, TimestampTzGetDatum(now));
 	if (spec->timeout_at != DT_NOEND)
 		set(values, nulls, EE_WAIT_TIMEOUT_AT,

@@ -41,6 +41,7 @@
 #include "routing/filter.h"
 #include "store/log_position.h"
 #include "store/log_state.h"
+#include "workflow/dispatch.h"
 #include "workflow/wait.h"
 #include "workflow/wait_match.h"
 
@@ -96,6 +97,7 @@ typedef struct Question
 } Question;
 
 static bool next_wait(EeWaitMatch *match);
+static bool is_before(const pg_uuid_t *id, const pg_uuid_t *other);
 static void look_at(EeWaitMatch *match, TupleTableSlot *slot, Event *event);
 static bool take(EeWaitMatch *match, TupleTableSlot *wait, Event *event);
 static bool is_wanted(EeWaitMatch *match, TupleTableSlot *wait, Event *event);
@@ -250,6 +252,75 @@ ee_wait_match_past(EeWaitMatch *match, TupleTableSlot *slot,
 	return complete;
 }
 
+/*
+ * Events that were matched at different times, or by different lanes, may
+ * have been meant for the same wait of a set.
+ */
+bool
+ee_wait_match_other(EeDelivery *delivery, const pg_uuid_t *instance,
+					Datum datum, pg_uuid_t *wait)
+{
+	EeDispatch *dispatch = delivery->dispatch;
+	uint64		known = ee_wait_index_watch();
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = ee_envelope_new_slot();
+	Relation	index;
+	IndexScanDesc scan;
+	ScanKeyData key;
+	EeWaitMatch *match;
+	Event		event;
+	text	   *name;
+	int64	   *wanted;
+	int			n;
+	bool		found = false;
+
+	PushActiveSnapshot(snapshot);
+	dispatch->index = ee_wait_index_read(dispatch->index,
+										 delivery->subscription->number,
+										 known, delivery->context);
+	match = ee_wait_match_begin(delivery, dispatch->index, snapshot, NULL);
+	look_at(match, ee_envelope_slot(slot, datum), &event);
+	event.of_past = true;
+	name = DatumGetTextPP(EE_EVENT_VALUE(&event.event, EE_EVENT_PATTERN));
+	wanted = ee_wait_index_keys(match->index, VARDATA_ANY(name),
+								VARSIZE_ANY_EXHDR(name), &event.view, &n);
+	index = index_open(ee_extension_relid(EE_REL_WORKFLOW_WAITS_INSTANCE_IDX),
+					   AccessShareLock);
+	scan = ee_index_beginscan(match->waits, index, snapshot, 1, 0);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(instance));
+	index_rescan(scan, &key, 1, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, match->slot))
+	{
+		const pg_uuid_t *id = uuid_of(match->slot, EE_WAIT_ID);
+		bool		isnull;
+		Datum		value = value_of(match->slot, EE_WAIT_KEY, &isnull);
+		bool		of_event = false;
+
+		for (int i = 0; i < n && !isnull; i++)
+			of_event |= wanted[i] == DatumGetInt64(value);
+		if (!of_event || (found && !is_before(id, wait)) ||
+			!is_wanted(match, match->slot, &event))
+			continue;
+		*wait = *id;
+		found = true;
+	}
+	index_endscan(scan);
+	index_close(index, AccessShareLock);
+	ee_wait_match_end(match);
+	ExecDropSingleTupleTableSlot(slot);
+	PopActiveSnapshot();
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+/* Ids are in the order of registration. */
+static bool
+is_before(const pg_uuid_t *id, const pg_uuid_t *other)
+{
+	return memcmp(id, other, sizeof(pg_uuid_t)) < 0;
+}
+
 static void
 look_at(EeWaitMatch *match, TupleTableSlot *slot, Event *event)
 {
@@ -291,7 +362,7 @@ take(EeWaitMatch *match, TupleTableSlot *wait, Event *event)
 	if (found != NULL)
 	{
 		item = &match->list->items[found->item];
-		if (memcmp(id, &item->resumption.wait, sizeof(*id)) > 0)
+		if (!is_before(id, &item->resumption.wait))
 			return true;
 		(void) find(match, &item->resumption.wait, 0, HASH_REMOVE);
 	}
@@ -370,8 +441,12 @@ is_wanted(EeWaitMatch *match, TupleTableSlot *wait, Event *event)
 			return false;
 		is_old = true;
 	}
-	/* it may have been met by looking back and when it was due */
-	if (event->deliver_at > event->created_at)
+	/*
+	 * It may have been met before: when it was due, by looking back, or by a
+	 * unit that had no time for all of its steps.
+	 */
+	if (event->of_past || event->deliver_at > event->created_at ||
+		event->seq <= match->delivery->dispatch->met_seq)
 		is_old = true;
 	return condition_holds(match, wait, event) &&
 		!(is_old && has_resumed(wait, event));

@@ -44,4 +44,12 @@ extern bool ee_wait_match_past(EeWaitMatch *match, TupleTableSlot *slot,
 
 extern void ee_wait_match_end(EeWaitMatch *match);
 
+/*
+ * The wait that the event was to end is over, by another event maybe: the
+ * next wait of the instance, which is locked, that wants it.
+ */
+extern bool ee_wait_match_other(EeDelivery *delivery,
+								const pg_uuid_t *instance, Datum event,
+								pg_uuid_t *wait);
+
 #endif							/* EE_WAIT_MATCH_H */

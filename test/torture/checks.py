@@ -6,6 +6,8 @@ import json
 import os
 import re
 
+import workflows
+
 # a subscriber is to get an event: since it joined, until it left
 EXPECTED = """
 SELECT w.subscriber, w.once, p.round, p.session, p.n
@@ -146,12 +148,13 @@ DELETE FROM torture.wants WHERE until IS NOT NULL;
 
 
 def pending(cluster, round_number):
-    return cluster.query(PENDING, {'round': round_number})
+    return (cluster.query(PENDING, {'round': round_number})
+            + cluster.query(workflows.PENDING))
 
 
 def check_tables(cluster, round_number):
     found = []
-    for name, sql in ROWS:
+    for name, sql in ROWS + workflows.ROWS:
         rows = cluster.query('SELECT * FROM (%s) x LIMIT 1000' % sql, {'round': round_number})
         if rows:
             found.append('%s: %d; %s' % (name, len(rows), '; '.join(map(str, rows[:5]))))
@@ -198,7 +201,7 @@ def check_journals(cluster, place, round_number):
 
 
 # SQLSTATEs that clients and handlers cause on purpose, and that accidents do
-EXPECTED_STATES = re.compile(r'P0001|57014|57P0[1-4]|VE402|VE409|VE303|VE203|VE102|08006|08P01|25P02|40001|00000|55P02|F0001')
+EXPECTED_STATES = re.compile(r'P0001|57014|57P0[1-4]|VE402|VE409|VE303|VE203|VE102|VE50[24]|08006|08P01|25P02|40001|00000|55P02|F0001')
 
 
 class LogWatch:

@@ -377,7 +377,8 @@ class Listener(Client):
 class Administrator(Client):
     """Does what operators do: pauses, changes, redrives, keeps house."""
 
-    PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare', 'limited', 'at_once', 'breaking', 'in_order', 'fanned']
+    PAUSABLE = ['all_one', 'flaky', 'slow', 'poisoned', 'pull_fenced', 'rare', 'limited', 'at_once', 'breaking', 'in_order', 'fanned',
+                'workflow:clerk', 'workflow:smith']
     expected = ('VE303', 'VE402', 'VE203', 'VE102', 'VE409')
     made = 0
     begins = None       # the seq of the first event of the round
@@ -397,13 +398,13 @@ class Administrator(Client):
         self.sql('SELECT event_engine.resume_subscription(%s)', (who,))
 
     def options(self):
-        who = self.random.choice(['all_one', 'all_array', 'flaky', 'flaky_array', 'chain', 'poisoned_array'])
+        who = self.random.choice(['all_one', 'all_array', 'flaky', 'flaky_array', 'chain', 'poisoned_array', 'workflow:clerk', 'workflow:smith'])
         self.sql('SELECT event_engine.update_subscription(%s, options => %s)',
                  (who, json.dumps({'batch_size': self.random.choice([1, 3, 50, 1000, 5000])})))
 
     def lanes(self):
         self.sql('SELECT event_engine.update_subscription(%s, options => %s)',
-                 (self.random.choice(['fanned', 'in_order_array']),
+                 (self.random.choice(['fanned', 'in_order_array', 'workflow:smith']),
                   json.dumps({'concurrency': self.random.choice([1, 2, 3, 4, 8])})))
 
     def order(self):

@@ -13,6 +13,9 @@ POINTS = [
     'pull_after_read', 'pull_leased', 'pull_acknowledged', 'session_before_call',
     'session_after_call', 'store_after_append', 'store_before_commit', 'store_after_commit',
     'milestone_stored', 'partition_created', 'partition_sealed', 'guard_counted', 'guard_taken',
+    'workflow_batch_begun', 'workflow_matched', 'workflow_before_step', 'workflow_before_handler',
+    'workflow_after_handler', 'workflow_before_move', 'workflow_before_commit', 'workflow_after_abort',
+    'workflow_step_failed', 'workflow_attempt_counted', 'timer_found', 'timer_before_commit',
 ]
 # rounds until a new server takes the place of the old one
 LIFE = 8
@@ -30,6 +33,7 @@ class Plan:
         self.publishers = rng.randint(3, 5)
         self.pullers = rng.choice([4, 4, 8])
         self.administrators = rng.choice([1, 2])
+        self.conductors = rng.choice([1, 2, 3])
         if steady:
             self.publishers, self.pullers, self.administrators = 1, 4, 1
         self.accidents = []
@@ -54,7 +58,7 @@ class Plan:
         if what < 0.70:
             return ('signal', 'client', rng.choice(['KILL', 'TERM', 'TERM']))
         if what < 0.85:
-            return ('client', rng.choice(['publisher', 'puller', 'puller', 'administrator']), 'KILL')
+            return ('client', rng.choice(['publisher', 'puller', 'puller', 'administrator', 'conductor']), 'KILL')
         if what < 0.91:
             return ('stop', 'immediate')
         if what < 0.94:
@@ -66,6 +70,6 @@ class Plan:
         return ('signal', rng.choice(['checkpointer', 'walwriter', 'background writer']), 'KILL')
 
     def __str__(self):
-        return '%s, %.0f s, %d publishers, %d pullers, %d administrators, %d accidents' % (
-            self.variant, self.seconds, self.publishers, self.pullers, self.administrators,
+        return '%s, %.0f s, %d publishers, %d pullers, %d administrators, %d conductors, %d accidents' % (
+            self.variant, self.seconds, self.publishers, self.pullers, self.administrators, self.conductors,
             len(self.accidents))

@@ -23,6 +23,7 @@ import traceback
 
 import checks
 import clients
+import workflows
 from cluster import Cluster, DATABASE
 from memory import Memory
 from plan import LIFE, POINTS, VARIANTS, Plan
@@ -43,7 +44,7 @@ class Torture:
         self.violations = []
         self.processes = []
         self.totals = {'rounds': 0, 'accidents': 0, 'events': 0, 'transactions': 0, 'deliveries': 0,
-                       'letters': 0, 'unknown': 0, 'bells': 0}
+                       'letters': 0, 'unknown': 0, 'bells': 0, 'workflows': 0, 'steps': 0}
         self.accidents = {}
         self.memory = Memory(self)
         self.begun = time.time()
@@ -72,8 +73,9 @@ class Torture:
         cluster.start()
         cluster.query('CREATE DATABASE ' + DATABASE, database='postgres')
         cluster.query('CREATE EXTENSION event_engine')
-        with open(os.path.join(HERE, 'workload.sql')) as f:
-            cluster.query(f.read())
+        for name in ('workload.sql', 'workflows.sql'):
+            with open(os.path.join(HERE, name)) as f:
+                cluster.query(f.read())
         self.use(cluster)
 
     def use(self, cluster):
@@ -119,7 +121,8 @@ class Torture:
             os.remove(path)
         self.processes = []
         for kind, count in ((clients.Publisher, plan.publishers), (clients.Puller, plan.pullers),
-                            (clients.Administrator, plan.administrators), (clients.Listener, 1)):
+                            (clients.Administrator, plan.administrators), (clients.Listener, 1),
+                            (workflows.Conductor, plan.conductors)):
             for number in range(count):
                 self.spawn(kind, number, plan.number)
 
@@ -283,9 +286,10 @@ class Torture:
         self.flag('stop')
         self.flag('stop-pulling')
         self.cluster.wait_ready()
-        self.join_clients((clients.Publisher, clients.Administrator), 400)
+        self.join_clients((clients.Publisher, clients.Administrator, workflows.Conductor), 400)
         self.resolve_prepared(plan)
         self.resume_all()
+        self.cluster.query(workflows.STOP)
         self.after_publishers(plan)
         good = self.drain(plan)
         self.check_bell()
@@ -299,6 +303,7 @@ class Torture:
         if not self.options.steady:
             self.check_workers()
         self.cluster.query(checks.FORGET)
+        self.cluster.query(workflows.FORGET)
         self.totals['rounds'] += 1
 
     def resolve_prepared(self, plan):
@@ -314,6 +319,7 @@ class Torture:
         end = time.time() + DRAIN_SECONDS
         while True:
             begun = time.time()
+            self.cluster.query(workflows.CANCEL)
             left = checks.pending(self.cluster, plan.number)
             if self.options.verbose and left:
                 self.say('  left (%.1f s to find out): %s' % (
@@ -350,20 +356,25 @@ class Torture:
         deliveries = self.cluster.query('SELECT count(*) FROM torture.effect')[0][0]
         letters = self.cluster.query("SELECT count(*) FROM event_engine.event_dead_letters"
                                      " WHERE (payload ->> 'r')::int = %d" % plan.number)[0][0]
+        flows = self.cluster.query(workflows.COUNTS)[0]
         if when == 'after the accidents':
             for name in ('events', 'transactions', 'unknown', 'bells'):
                 self.totals[name] += counts[name]
         else:
             self.totals['deliveries'] += deliveries
             self.totals['letters'] += letters
+            self.totals['workflows'] += flows[0]
+            self.totals['steps'] += flows[1]
         self.say('  %s: %d events in %d transactions (%d unknown), %d effects, %d letters' % (
             when, counts['events'], counts['transactions'], counts['unknown'], deliveries, letters))
+        self.say('  workflows: %d, %d steps, %d compensations, %d time-outs, %d cancelled, %d met from outside' % flows)
 
     def redrive(self, plan):
         """The cause is mended: what was given up has its effect, once."""
         self.cluster.query('INSERT INTO torture.mended VALUES (now())')
         self.cluster.query("SELECT event_engine.redrive_dead_letters(subscriber => s) FROM (SELECT DISTINCT subscriber AS s"
                            " FROM event_engine.event_dead_letters WHERE status = 'dead' AND subscriber NOT LIKE 'joined%') x")
+        self.cluster.query(workflows.RESUME)
         self.drain(plan)
         self.check(plan, 'after redriving')
 
@@ -445,10 +456,10 @@ class Torture:
         for text, count in sorted(self.log.warnings.items(), key=lambda w: -w[1])[:20]:
             self.say('warning, %d times: %s' % (count, text[:150]))
         print('torture: seed %s, %d s, %d rounds, %d accidents, %d events in %d transactions, %d effects,'
-              ' %d dead letters: %s' % (
+              ' %d dead letters, %d workflows, %d steps: %s' % (
                   self.seed, time.time() - self.begun, self.totals['rounds'], self.totals['accidents'],
                   self.totals['events'], self.totals['transactions'], self.totals['deliveries'],
-                  self.totals['letters'],
+                  self.totals['letters'], self.totals['workflows'], self.totals['steps'],
                   '%d VIOLATIONS' % len(self.violations) if self.violations else 'no violation'), flush=True)
 
 
