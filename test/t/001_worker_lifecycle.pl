@@ -14,7 +14,7 @@ use Test::More;
 my $node = new_server('lifecycle', conf => <<'CONF');
 event_engine.delivery_poll_interval = 200ms
 event_engine.worker_launch_interval = 500ms
-event_engine.worker_idle_timeout = 60s
+event_engine.worker_idle_timeout = 600s
 max_worker_processes = 20
 log_statement = none
 CONF

@@ -14,6 +14,7 @@ my $EVENTS = 1_000_000;
 my $LIMIT_KB = 64 * 1024;
 
 my $node = new_server('million', conf => <<'CONF');
+event_engine.worker_idle_timeout = 1h
 log_statement = none
 max_wal_size = 4GB
 autovacuum = off

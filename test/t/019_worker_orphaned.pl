@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 my $node = new_server('orphaned');
-my $tries = 50;
+my $tries = 150;
 
 new_database($node, 'shop');
 $node->safe_psql('shop', <<'SQL');

@@ -22,7 +22,7 @@ CREATE FUNCTION work(e event_engine.event) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO seen (seq, key, n, pid)
 		VALUES (e.seq, e.partition_key, (e.payload ->> 'n')::integer, pg_backend_pid());
-	PERFORM pg_sleep((e.payload ->> 'sleep')::float8) WHERE e.payload ? 'sleep';
+	PERFORM pg_advisory_xact_lock_shared(1) WHERE e.payload ? 'wait';
 END $$;
 SELECT event_engine.subscribe('worker', '{job}', 'work', options => '{"concurrency": 4}');
 CREATE SEQUENCE published;
@@ -45,13 +45,16 @@ my $executors = q{SELECT count(*) FROM event_engine.stat_workers WHERE kind = 'e
 wait_until($node, 'shop', "SELECT ($executors) = 3", 'as many executors as a role may have');
 
 # Keys are spread, and one that is slow holds up its own executor only.
-$node->safe_psql('shop', q{SELECT event_engine.publish_event('job', '{"n": 1, "sleep": 5}', partition_key => 'slow')});
+my $gate = $node->background_psql('shop');
+$gate->query_safe('SELECT pg_advisory_lock(1)');
+$node->safe_psql('shop', q{SELECT event_engine.publish_event('job', '{"n": 1, "wait": true}', partition_key => 'slow')});
 wait_until($node, 'shop', q{SELECT count(*) = 1 FROM pg_stat_activity
-	WHERE backend_type = 'event_engine executor' AND wait_event = 'PgSleep'}, 'a handler sleeps');
+	WHERE backend_type = 'event_engine executor' AND wait_event = 'advisory'}, 'a handler waits');
 $node->safe_psql('shop', q{SELECT count(event_engine.publish_event('job', '{"n": 1}', partition_key => 'quick' || i))
 	FROM generate_series(1, 100) AS i});
 wait_until($node, 'shop', q{SELECT count(*) > 20 FROM seen}, 'others go on');
-is($node->safe_psql('shop', q{SELECT count(*) FROM seen WHERE key = 'slow'}), '0', '... while it sleeps');
+is($node->safe_psql('shop', q{SELECT count(*) FROM seen WHERE key = 'slow'}), '0', '... while it waits');
+$gate->quit;
 wait_until($node, 'shop', q{SELECT count(*) = 101 FROM seen}, 'all is handled');
 cmp_ok($node->safe_psql('shop', 'SELECT count(DISTINCT pid) FROM seen'), '==', 3, 'by all executors');
 is($node->safe_psql('shop', 'SELECT count(*) FROM wrong'), '0', 'once');

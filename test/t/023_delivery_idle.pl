@@ -46,7 +46,7 @@ my $move = query("SELECT move $rare");
 query('SELECT event_engine.run_maintenance()');
 $last = publish('busy');
 wait_until($node, 'shop', "SELECT seq >= $last $rare", 'and stored again');
-cmp_ok(query("SELECT move $rare"), '<=', $move + 2, 'but not for nothing');
+cmp_ok(query("SELECT move $rare"), '<=', $move + 5, 'but not for nothing');
 my $before = query('SELECT sum(move) FROM positions');
 my $started = query('SELECT clock_timestamp()');
 $node->poll_query_until('shop', "SELECT clock_timestamp() > '$started'::timestamptz + interval '2 s'");
