@@ -17,7 +17,9 @@ COMMENT ON FUNCTION event_engine.worker_slots() IS
  * stat_workers: of all databases.
  *
  *	kind		launcher (one a server), router (one a database), executor (one
- *				a role with subscriptions, while there is work)
+ *				a role with subscriptions, while there is work), worker (where
+ *				the library is not preloaded: start_event_worker(), of this
+ *				database)
  *	state		starting | running | busy
  *	events, batches, failures	of an executor since it was started; failures
  *				are rounds that were rolled back
@@ -29,7 +31,13 @@ CREATE VIEW event_engine.stat_workers AS
 		pg_catalog.clock_timestamp() - w.busy_since AS busy_for
 	FROM event_engine.worker_slots() AS w
 	LEFT JOIN pg_catalog.pg_database AS d ON d.oid = w.dbid
-	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = w.roleid;
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = w.roleid
+	UNION ALL
+	SELECT 'worker', pg_catalog.current_database(), r.rolname, w.pid,
+		'running', a.backend_start, NULL, NULL, NULL, NULL
+	FROM event_engine.event_workers AS w
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = w.roleid
+	LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = w.pid;
 COMMENT ON VIEW event_engine.stat_workers IS
 	'The processes of event_engine in this server, and what they are doing.';
 
@@ -211,7 +219,13 @@ BEGIN
 			count(*) FILTER (WHERE w.kind = 'executor'
 				AND w.database = current_database()) AS executors,
 			count(*) FILTER (WHERE w.kind = 'executor' AND w.state = 'busy'
-				AND w.database = current_database()) AS busy
+				AND w.database = current_database()) AS busy,
+			count(*) FILTER (WHERE w.kind = 'worker') AS event_workers,
+			(SELECT string_agg(DISTINCT s.owner::text, ', ')
+				FROM event_engine.subscriptions AS s
+				WHERE s.kind <> 'pull' AND s.status = 'active'
+					AND s.owner NOT IN (SELECT e.roleid
+						FROM event_engine.event_workers AS e)) AS without
 		INTO workers FROM event_engine.stat_workers AS w;
 	SELECT count(*) AS subscriptions,
 			count(*) FILTER (WHERE s.status = 'active') AS active,
@@ -231,8 +245,13 @@ BEGIN
 	SELECT count(*) INTO stranded FROM (SELECT FROM event_engine.event_dead_letters
 		AS d WHERE d.status = 'dead' LIMIT 100000) AS d;
 
-	IF totals.worked > 0 AND workers.launcher = 0 THEN
-		problems := problems || 'No workers: the library is not preloaded; events are delivered by process_batch() only.'::text;
+	IF NOT current_setting('shared_preload_libraries') ~ '\yevent_engine\y' THEN
+		IF workers.without IS NOT NULL THEN
+			problems := problems || format('No workers for %s: the library is not preloaded; events are delivered by process_batch() and start_event_worker() only.', workers.without);
+			severe := true;
+		END IF;
+	ELSIF totals.worked > 0 AND workers.launcher = 0 THEN
+		problems := problems || 'The launcher is not running.'::text;
 		severe := true;
 	ELSIF totals.worked > 0 AND workers.router = 0 THEN
 		problems := problems || 'The router of this database is not running.'::text;
@@ -293,6 +312,7 @@ BEGIN
 			'launcher', workers.launcher > 0,
 			'router', workers.router > 0,
 			'executors', workers.executors,
+			'eventWorkers', workers.event_workers,
 			'busy', workers.busy),
 		'registry', jsonb_build_object(
 			'eventTypes', registry.definitions,

@@ -33,7 +33,8 @@ CREATE VIEW event_engine.duties AS
 		('subscriber', false, '{subscribe,find_handler,update_subscription,
 			unsubscribe,pause_subscription,resume_subscription,drain_subscription,
 			seek_subscription,receive_events,await_events,ack_events,
-			nack_events,extend_events,process_batch,redrive_dead_letters,
+			nack_events,extend_events,process_batch,start_event_worker,
+			stop_event_worker,launch_event_worker,redrive_dead_letters,
 			discard_dead_letters,event_envelope,pattern_subscribers,
 			get_event_definition,list_event_definitions,reply_event,
 			list_grants}'),
@@ -55,7 +56,8 @@ CREATE VIEW event_engine.duties AS
 			validate_event,run_maintenance,set_retention,reset_retention,
 			expire_partition,redrive_dead_letters,
 			discard_dead_letters,replay_events,process_event}'),
-		('operator', true, '{delete_workflows,duties_of,list_grants}'),
+		('operator', true, '{delete_workflows,duties_of,list_grants,
+			start_event_worker,stop_event_worker,launch_event_worker}'),
 		('admin', true, '{grant_publish,grant_subscribe,grant_read,
 			revoke_publish,revoke_subscribe,revoke_read,change_grant,
 			grant_duty,revoke_duty}'),
@@ -97,6 +99,7 @@ CREATE VIEW event_engine.duties AS
 		d.everything
 	FROM (VALUES
 		('publisher', false, 'INSERT', '{events}'::text[]),
+		('subscriber', false, 'SELECT', '{event_workers}'),
 		('reader', false, 'SELECT', '{readable_events,event_definitions,
 			event_definition_versions,event_schemas}'),
 		('reader', true, 'SELECT', '{events,
@@ -108,7 +111,7 @@ CREATE VIEW event_engine.duties AS
 			event_partitions,workflow_definitions,workflow_instances,
 			workflow_steps,workflow_waits,workflow_event_triggers,
 			workflow_trigger_failures,workflow_compensations}'),
-		('operator', true, 'SELECT', '{event_dead_letters,duties,event_grants,
+		('operator', true, 'SELECT', '{event_workers,event_dead_letters,duties,event_grants,
 			stat_retention,event_retention,event_maintenance}')
 		) AS l (of_duty, everything, privilege, names)
 	CROSS JOIN LATERAL (SELECT l.of_duty AS duty, l.everything

@@ -48,6 +48,11 @@ WITH workers AS (
 		FROM event_engine.subscriptions AS s
 		WHERE s.status = 'active' AND s.kind <> 'pull'
 		GROUP BY s.owner) AS o
+), waiting AS (
+	SELECT string_agg(DISTINCT s.owner::text, ', ') AS roles
+	FROM event_engine.subscriptions AS s
+	WHERE s.status = 'active' AND s.kind <> 'pull'
+		AND s.owner NOT IN (SELECT w.roleid FROM event_engine.event_workers AS w)
 ), settings AS (
 	SELECT current_setting('shared_preload_libraries') ~ '\yevent_engine\y'
 			AS preloaded,
@@ -63,13 +68,15 @@ WITH workers AS (
 		current_setting('event_engine.store_backpressure') AS backpressure,
 		current_setting('event_engine.store_partition_period') AS period
 )
-SELECT CASE WHEN wanted.executors > 0 THEN 'critical' ELSE 'notice' END,
+SELECT CASE WHEN waiting.roles IS NOT NULL THEN 'critical' ELSE 'notice' END,
 	'not_preloaded',
-	'The library is not preloaded: nothing is pushed, and nobody does the upkeep.',
+	CASE WHEN waiting.roles IS NOT NULL
+		THEN format('The library is not preloaded, and no worker was started for %s: nothing is pushed.', waiting.roles)
+		ELSE 'The library is not preloaded: no commit wakes anybody, and a restart of the server ends all workers.' END,
 	'shared_preload_libraries = ' || quote_literal(current_setting('shared_preload_libraries')),
 	pg_postmaster_start_time(),
-	'Add event_engine to shared_preload_libraries and restart, or run event_engine.process_batch() and event_engine.run_maintenance() from pg_cron.'
-FROM settings, wanted WHERE NOT settings.preloaded
+	'Add event_engine to shared_preload_libraries and restart; or call event_engine.start_event_worker() for each role, or event_engine.process_batch() and event_engine.run_maintenance() from pg_cron.'
+FROM settings, waiting WHERE NOT settings.preloaded
 UNION ALL
 SELECT 'critical', 'no_launcher', 'The launcher is not running.',
 	'max_worker_processes = ' || settings.processes, NULL,

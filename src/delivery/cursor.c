@@ -20,10 +20,12 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "delivery/cursor.h"
 #include "delivery/lane.h"
+#include "ground/compat.h"
 #include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
@@ -49,6 +51,7 @@
 #define GATHER_PAUSE_USECS	1000
 
 static bool lock_moves(void);
+static void release(int32 number, uint16 part, LOCKMODE mode);
 static void subscription_tag(LOCKTAG *tag, int32 number, uint16 part);
 static EeCursor *read_cursor(HeapTuple tuple, TupleDesc desc);
 static void cursor_values(int32 number, int32 lane, const EeCursor *cursor,
@@ -74,6 +77,39 @@ ee_cursor_lock_lane(int32 number, int32 lane)
 	subscription_tag(&tag, number, LOCK_LANES + ee_lane_local(lane));
 	return LockAcquire(&tag, ExclusiveLock, false, true) !=
 		LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
+ee_cursor_holds(int32 number)
+{
+	LOCKTAG		tag;
+
+	subscription_tag(&tag, number, LOCK_SUBSCRIPTION);
+	return ee_lock_held_by_me(&tag, RowExclusiveLock);
+}
+
+void
+ee_cursor_unlock(int32 number, int32 n_lanes)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+
+	/* where a subtransaction leaves them when it commits */
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	for (int32 lane = 0; lane < n_lanes; lane++)
+		release(number, LOCK_LANES + lane, ExclusiveLock);
+	release(number, LOCK_SUBSCRIPTION, RowExclusiveLock);
+	CurrentResourceOwner = caller;
+}
+
+static void
+release(int32 number, uint16 part, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	subscription_tag(&tag, number, part);
+	while (ee_lock_held_by_me(&tag, mode))
+		if (!LockRelease(&tag, mode, false))
+			break;
 }
 
 bool

@@ -26,6 +26,13 @@ typedef struct EeCursor
  */
 extern bool ee_cursor_lock_lane(int32 number, int32 lane);
 
+/*
+ * Does this transaction hold the lock of any lane?  Give back those of the
+ * first lanes of the running epoch, where nothing was done under them.
+ */
+extern bool ee_cursor_holds(int32 number);
+extern void ee_cursor_unlock(int32 number, int32 n_lanes);
+
 /* Does another backend hold that lock?  Asked without taking it. */
 extern bool ee_cursor_is_locked(int32 number, int32 lane);
 

@@ -196,6 +196,7 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 												  ALLOCSET_DEFAULT_SIZES);
 	EeDelivery **bases = MemoryContextAlloc(context, sizeof(EeDelivery *) *
 											subscription->concurrency);
+	bool		held = ee_cursor_holds(subscription->number);
 	bool		moved = false;
 	int			done = 0;
 
@@ -222,6 +223,11 @@ process_subscription(const EeSubscription *subscription, uint64 generation,
 	}
 	for (int i = 0; i < subscription->concurrency && done < max; i++)
 		done += process_retries(bases[i], max - done, &moved);
+	/* the server's table of locks would not do for very many with nothing */
+	if (done == 0 && !moved && !held &&
+		subscription->kind != EE_SUBSCRIPTION_WORKFLOW)
+		ee_cursor_unlock(subscription->number,
+						 subscription->concurrency * EE_N_PRIORITIES);
 	/* a worker that knows this cursor must read it again */
 	if (moved)
 		ee_invalidate_announce(EE_REL_SUBSCRIPTION_CURSORS);

@@ -72,6 +72,13 @@ extern PGDLLEXPORT void _PG_init(void);
 #define ee_proc_aclcheck(oid, role) pg_proc_aclcheck(oid, role, ACL_EXECUTE)
 #endif
 
+/* also in a stronger mode, if asked, from 17 on */
+#if PG_VERSION_NUM >= 170000
+#define ee_lock_held_by_me(tag, mode)	LockHeldByMe(tag, mode, false)
+#else
+#define ee_lock_held_by_me(tag, mode)	LockHeldByMe(tag, mode)
+#endif
+
 /* wait events have names of their own from 17 on */
 #if PG_VERSION_NUM >= 170000
 #define ee_wait_event_new(name)	WaitEventExtensionNew(name)

@@ -182,6 +182,8 @@ extern void ee_shared_unreserve_executor(EeWorkerSlot *slot,
 										 uint32 generation);
 extern EeDatabaseSlot *ee_shared_attach_router(int index, uint32 generation);
 extern EeWorkerSlot *ee_shared_attach_executor(int index, uint32 generation);
+extern EeWorkerSlot *ee_shared_private_executor(void);
+extern void ee_shared_executor_count(int delivered, bool failed);
 extern int	ee_shared_router_index(EeDatabaseSlot *slot);
 extern int	ee_shared_executor_index(EeWorkerSlot *slot);
 extern EeDatabaseSlot *ee_shared_my_database(void);

@@ -311,6 +311,49 @@ ee_shared_attach_executor(int index, uint32 generation)
 	return mine ? worker : NULL;
 }
 
+/* For a process that delivers where there is no shared memory. */
+EeWorkerSlot *
+ee_shared_private_executor(void)
+{
+	static EeWorkerSlot private_slot;
+
+	Assert(ee_shared == NULL);
+	pg_atomic_init_u32(&private_slot.dbid, MyDatabaseId);
+	pg_atomic_init_u32(&private_slot.procno, EE_NO_PROC);
+	pg_atomic_init_u32(&private_slot.changed, 0);
+	pg_atomic_init_u32(&private_slot.urgent, 0);
+	pg_atomic_init_u64(&private_slot.events, 0);
+	pg_atomic_init_u64(&private_slot.batches, 0);
+	pg_atomic_init_u64(&private_slot.failures, 0);
+	pg_atomic_init_u64(&private_slot.busy_since, 0);
+	pg_atomic_init_u32(&private_slot.helped, 0);
+	for (int w = 0; w < EE_PATTERN_WORDS; w++)
+	{
+		pg_atomic_init_u64(&private_slot.interest.words[w], 0);
+		pg_atomic_init_u64(&private_slot.news.words[w], 0);
+	}
+	ee_shared_own_worker = &private_slot;
+	return ee_shared_own_worker;
+}
+
+/* A round of this executor is over. */
+void
+ee_shared_executor_count(int delivered, bool failed)
+{
+	EeWorkerSlot *worker = ee_shared_own_worker;
+
+	if (delivered > 0)
+	{
+		pg_atomic_write_u64(&worker->events,
+							pg_atomic_read_u64(&worker->events) + delivered);
+		pg_atomic_write_u64(&worker->batches,
+							pg_atomic_read_u64(&worker->batches) + 1);
+	}
+	if (failed)
+		pg_atomic_write_u64(&worker->failures,
+							pg_atomic_read_u64(&worker->failures) + 1);
+}
+
 /*
  * Nothing is missed while no executor runs: the router is asked to watch our
  * patterns before they are taken back.  False when there is news by now.

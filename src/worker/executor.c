@@ -56,8 +56,6 @@
 #define LOCKED_INTERVAL_MS	10
 /* Between two looks of a helper at who is stuck. */
 #define HELP_INTERVAL_MS	100
-/* A shorter batch would be all commit. */
-#define SLICE_MIN_MS		10
 /* As many lanes of sparse subscriptions stay awake with nothing to do. */
 #define SPARSE_AWAKE		256
 
@@ -65,6 +63,7 @@ static EeWorkerSlot *slot;
 static Oid	role;
 static int	member;
 static bool is_helper;
+static const EeExecutorAlone *alone = NULL;	/* see ee_executor_run_alone() */
 static uint32 helped = 0;		/* rounds that were done for us, as we know */
 static int	helping = 0;		/* the member that a round is done for */
 
@@ -86,6 +85,8 @@ static bool resting = false;	/* outside of all work */
 static bool guarded = false;
 static bool survived = false;
 
+static pg_noreturn void run(void);
+static int	poll_interval(void);
 static bool claim_role(void);
 static void abort_unit(void);
 static bool guarded_work_left(void);
@@ -104,7 +105,6 @@ static void publish_interest(void);
 static bool run_all(void);
 static bool run_class(EePriority class, bool *busy);
 static bool run_urgent(EePriority class);
-static int	fair_slice(EePriority class);
 static bool is_ready(const EeDelivery *delivery, TimestampTz now);
 static bool is_ours(const EeDelivery *delivery);
 static bool run_one(EeDelivery *delivery);
@@ -114,7 +114,6 @@ static void mark_all_behind(void);
 static bool poll_log(void);
 static bool is_behind(void);
 static long next_wait(TimestampTz idle_since);
-static void count_round(const EeRound *round);
 static void look_at_all(void);
 static void store_positions(void);
 static void store_at_exit(int code, Datum arg);
@@ -132,9 +131,6 @@ void
 ee_executor_main(Datum arg)
 {
 	EeWorkerStart start;
-	TimestampTz idle_since = GetCurrentTimestamp();
-	TimestampTz polled_at = 0;
-	bool		leaving = false;	/* once everything has been looked at */
 
 	ee_worker_signals();
 	ee_worker_read_start(&start);
@@ -145,6 +141,31 @@ ee_executor_main(Datum arg)
 	member = start.member;
 	is_helper = member >= EE_FIRST_HELPER;
 	ee_worker_connect(start.dbid, role, "event_engine executor");
+	run();
+}
+
+void
+ee_executor_run_alone(Oid roleid, const EeExecutorAlone *how)
+{
+	slot = ee_shared_private_executor();
+	role = roleid;
+	alone = how;
+	run();
+}
+
+static int
+poll_interval(void)
+{
+	return alone ? alone->poll_interval_ms : ee_config_delivery_poll_interval;
+}
+
+static void
+run(void)
+{
+	TimestampTz idle_since = GetCurrentTimestamp();
+	TimestampTz polled_at = 0;
+	bool		leaving = false;	/* once everything has been looked at */
+
 	if (!claim_role())
 		proc_exit(0);
 	before_shmem_exit(store_at_exit, (Datum) 0);
@@ -161,10 +182,12 @@ ee_executor_main(Datum arg)
 				read_set();
 			note_news();
 			now = GetCurrentTimestamp();
-			if (TimestampDifferenceExceeds(polled_at, now,
-										   ee_config_delivery_poll_interval))
+			if (TimestampDifferenceExceeds(polled_at, now, poll_interval()))
 			{
-				(void) poll_log();
+				bool		moved = poll_log();
+
+				if (alone && alone->upkeep(moved))
+					ee_lane_list_mark(lanes, member);
 				polled_at = now;
 			}
 			if (is_helper)
@@ -184,12 +207,17 @@ ee_executor_main(Datum arg)
 			note_survival();
 		leaving = leaving && !worked;
 		if (worked)
+		{
 			idle_since = now;
+			/* handlers publish, and nobody tells */
+			if (alone)
+				polled_at = 0;
+		}
 		else if (is_helper && ee_helper_is_done())
 			end_help();
 		else
 		{
-			if (!is_helper &&
+			if (!is_helper && !alone &&
 				TimestampDifferenceExceeds(idle_since, now,
 										   ee_config_worker_idle_timeout) &&
 				ee_lane_list_due(lanes) > now + ee_config_worker_idle_timeout * INT64CONST(1000) &&
@@ -361,7 +389,7 @@ read_set(void)
 	registry_generation = ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
 	PushActiveSnapshot(GetLatestSnapshot());
 	subscriptions = ee_subscription_load_all(role);
-	members = ee_lane_members(subscriptions, role);
+	members = alone ? 1 : ee_lane_members(subscriptions, role);
 	foreach(lc, subscriptions)
 	{
 		EeSubscription *subscription = lfirst(lc);
@@ -584,7 +612,7 @@ static bool
 run_class(EePriority class, bool *busy)
 {
 	bool		worked = ee_sparse_look(class, &executor_unit);
-	int			slice_ms = fair_slice(class);
+	int			slice_ms = ee_lane_list_slice(lanes[class], is_ready);
 	ListCell   *lc;
 
 	foreach(lc, lanes[class])
@@ -624,24 +652,6 @@ run_urgent(EePriority class)
 	return worked;
 }
 
-/*
- * What a batch may take of the time, as all that are ready share what one
- * would have: so a turn of all takes no longer than a batch of one.
- */
-static int
-fair_slice(EePriority class)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	int			n = 0;
-	ListCell   *lc;
-
-	foreach(lc, lanes[class])
-		if (is_ready(lfirst(lc), now))
-			n++;
-	return n < 2 ? 0 : Max(ee_config_delivery_batch_time / n,
-						   Min(SLICE_MIN_MS, ee_config_delivery_batch_time));
-}
-
 static bool
 is_ready(const EeDelivery *delivery, TimestampTz now)
 {
@@ -673,7 +683,8 @@ run_one(EeDelivery *delivery)
 		round = ee_crash_guard_takes(delivery) ?
 			ee_crash_guard_take(delivery, unit) :
 			ee_flow_deliver(delivery, unit, INT_MAX);
-		count_round(&round);
+		ee_shared_executor_count(round.delivered,
+								 round.outcome == EE_ROUND_FAILED);
 		if (round.outcome == EE_ROUND_STALE)
 		{
 			subscriptions_generation = 0;
@@ -691,7 +702,8 @@ run_one(EeDelivery *delivery)
 		pgstat_report_activity(STATE_RUNNING,
 							   delivery->subscription->subscriber);
 		round = ee_flow_retry(delivery, unit, INT_MAX);
-		count_round(&round);
+		ee_shared_executor_count(round.delivered,
+								 round.outcome == EE_ROUND_FAILED);
 		if (round.outcome == EE_ROUND_STALE)
 		{
 			subscriptions_generation = 0;
@@ -709,22 +721,6 @@ run_one(EeDelivery *delivery)
 	if (!delivery->behind)
 		ee_offer_drop(delivery);
 	return worked;
-}
-
-static void
-count_round(const EeRound *round)
-{
-	if (round->delivered > 0)
-	{
-		pg_atomic_write_u64(&slot->events,
-							pg_atomic_read_u64(&slot->events) +
-							round->delivered);
-		pg_atomic_write_u64(&slot->batches,
-							pg_atomic_read_u64(&slot->batches) + 1);
-	}
-	if (round->outcome == EE_ROUND_FAILED)
-		pg_atomic_write_u64(&slot->failures,
-							pg_atomic_read_u64(&slot->failures) + 1);
 }
 
 /* ------------------------------------------------------------------- waits */
@@ -781,7 +777,7 @@ next_wait(TimestampTz idle_since)
 		ee_lane_list_ready(lanes, is_ours);
 	TimestampTz end = idle_since +
 		ee_config_worker_idle_timeout * INT64CONST(1000);
-	long		wait = ee_config_delivery_poll_interval;
+	long		wait = poll_interval();
 
 	if (is_helper)
 		wait = Min(wait, HELP_INTERVAL_MS);

@@ -6,8 +6,12 @@
 
 #include "utils/timestamp.h"
 
+#include "ground/config.h"
 #include "worker/lane_list.h"
 #include "worker/sparse.h"
+
+/* A shorter batch would be all commit. */
+#define SLICE_MIN_MS	10
 
 bool
 ee_lane_list_behind(List *const *lanes, EeLaneTest ours)
@@ -88,4 +92,20 @@ ee_lane_list_sleep(List **lanes, int keep)
 			lanes[class] = ee_sparse_sleep(lanes[class], keep);
 	lanes[EE_PRIORITY_NORMAL] = ee_sparse_sleep(lanes[EE_PRIORITY_NORMAL],
 												keep);
+}
+
+int
+ee_lane_list_slice(List *of_class,
+				   bool (*is_ready) (const EeDelivery *delivery,
+									 TimestampTz now))
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, of_class)
+		if (is_ready(lfirst(lc), now))
+			n++;
+	return n < 2 ? 0 : Max(ee_config_delivery_batch_time / n,
+						   Min(SLICE_MIN_MS, ee_config_delivery_batch_time));
 }

@@ -30,4 +30,12 @@ extern void ee_lane_list_mark(List *const *lanes, int member);
 /* Of sparse subscriptions (sparse.h) so many stay with nothing to do. */
 extern void ee_lane_list_sleep(List **lanes, int keep);
 
+/*
+ * What a batch may take of the time, in ms, as all that are ready share what
+ * one would have: so a turn of all takes no longer than a batch of one.
+ */
+extern int	ee_lane_list_slice(List *of_class,
+							   bool (*is_ready) (const EeDelivery *delivery,
+												 TimestampTz now));
+
 #endif							/* EE_LANE_LIST_H */

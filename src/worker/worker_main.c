@@ -70,6 +70,15 @@ bool
 ee_worker_start(const char *function, const char *type, const char *name,
 				const EeWorkerStart *start)
 {
+	return ee_worker_start_for_long(function, type, name, start,
+									BGW_NEVER_RESTART);
+}
+
+bool
+ee_worker_start_for_long(const char *function, const char *type,
+						 const char *name, const EeWorkerStart *start,
+						 int restart_s)
+{
 	BackgroundWorker worker;
 
 	StaticAssertStmt(sizeof(EeWorkerStart) <= BGW_EXTRALEN,
@@ -78,7 +87,7 @@ ee_worker_start(const char *function, const char *type, const char *name,
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
 		BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_restart_time = restart_s;
 	worker.bgw_notify_pid = MyProcPid;
 	strlcpy(worker.bgw_library_name, "event_engine",
 			sizeof(worker.bgw_library_name));

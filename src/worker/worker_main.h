@@ -18,6 +18,7 @@ typedef struct EeWorkerStart
 	Oid			dbid;
 	Oid			roleid;
 	int			member;			/* of the role's executors, from 0 */
+	int			poll_interval_ms;	/* of a worker that nobody tells of news */
 } EeWorkerStart;
 
 extern void ee_worker_register_launcher(void);
@@ -25,6 +26,12 @@ extern void ee_worker_register_launcher(void);
 /* Start a process; false when the server has no slot for it. */
 extern bool ee_worker_start(const char *function, const char *type,
 							const char *name, const EeWorkerStart *start);
+
+/* The same, and the server starts it again so long after it has failed. */
+extern bool ee_worker_start_for_long(const char *function, const char *type,
+									 const char *name,
+									 const EeWorkerStart *start,
+									 int restart_s);
 extern void ee_worker_read_start(EeWorkerStart *start);
 
 extern void ee_worker_signals(void);
