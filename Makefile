@@ -13,7 +13,8 @@ SQL_PIECES = $(subst _0state,_state,$(sort $(subst _state,_0state,\
 SQL_SCRIPT = sql/event_engine--$(EXTVERSION).sql
 # Released versions, as they were; and the ways from them to this one.
 DATA = $(sort $(wildcard sql/released/*.sql))
-UPDATE_SCRIPTS = $(patsubst sql/update/%,sql/event_engine--%,$(sort $(wildcard sql/update/*.sql)))
+UPDATE_SCRIPTS = $(patsubst sql/update/%,sql/event_engine--%,$(sort $(wildcard sql/update/*--*.sql)))
+UPDATE_PARTS = sql/update/assemble.awk sql/update/begin.sql sql/update/finish.sql
 DATA_built = $(SQL_SCRIPT) $(UPDATE_SCRIPTS)
 
 PG_CPPFLAGS = -I$(srcdir)/src -DEE_VERSION='"$(EXTVERSION)"'
@@ -59,6 +60,7 @@ $(OBJS): $(wildcard src/*.h src/*/*.h)
 $(SQL_SCRIPT): $(SQL_PIECES) event_engine.control
 	cat $(SQL_PIECES) > $@
 
-$(UPDATE_SCRIPTS): sql/event_engine--%: sql/update/% sql/update/assemble.awk $(SQL_PIECES)
-	awk -f sql/update/assemble.awk $< $(SQL_PIECES) > $@.part
+$(UPDATE_SCRIPTS): sql/event_engine--%: sql/update/% $(SQL_PIECES) $(UPDATE_PARTS)
+	awk -f sql/update/assemble.awk sql/update/begin.sql $(filter sql/01_%,$(SQL_PIECES)) \
+		$< $(filter-out sql/0%,$(SQL_PIECES)) sql/update/finish.sql > $@.part
 	mv $@.part $@

@@ -205,6 +205,8 @@ CREATE FUNCTION event_engine.health() RETURNS jsonb
 	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	installed CONSTANT text := (SELECT e.extversion FROM pg_extension AS e
+		WHERE e.extname = 'event_engine');
 	problems text[] := '{}';
 	severe boolean := false;
 	workers record;
@@ -245,7 +247,11 @@ BEGIN
 	SELECT count(*) INTO stranded FROM (SELECT FROM event_engine.event_dead_letters
 		AS d WHERE d.status = 'dead' LIMIT 100000) AS d;
 
-	IF NOT current_setting('shared_preload_libraries') ~ '\yevent_engine\y' THEN
+	IF installed <> event_engine.library_version() THEN
+		problems := problems || format('The library is version %s, the extension %s: workers wait for ALTER EXTENSION event_engine UPDATE.',
+			event_engine.library_version(), installed);
+		severe := true;
+	ELSIF NOT current_setting('shared_preload_libraries') ~ '\yevent_engine\y' THEN
 		IF workers.without IS NOT NULL THEN
 			problems := problems || format('No workers for %s: the library is not preloaded; events are delivered by process_batch() and start_event_worker() only.', workers.without);
 			severe := true;
@@ -287,8 +293,7 @@ BEGIN
 		'status', CASE WHEN severe THEN 'unhealthy'
 			WHEN problems <> '{}' THEN 'degraded' ELSE 'healthy' END,
 		'service', 'event_engine',
-		'version', (SELECT e.extversion FROM pg_extension AS e
-			WHERE e.extname = 'event_engine'),
+		'version', installed,
 		'timestamp', clock_timestamp(),
 		'uptime', extract(epoch FROM date_trunc('seconds',
 			clock_timestamp() - pg_postmaster_start_time()))::bigint,

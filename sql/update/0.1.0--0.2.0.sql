@@ -1,7 +1,3 @@
-/* event_engine: update script, assembled from sql/update/ and the pieces of sql/ */
-\echo Use "ALTER EXTENSION event_engine UPDATE" to load this file. \quit
-SET LOCAL search_path = pg_catalog, pg_temp;
-
 /* ------------------------------------------------------------------------
  * From 0.1.0 to 0.2.0: what was there and is different, and which pieces are
  * new.  Functions, procedures and views follow by themselves, see ../README.md.

@@ -1,8 +1,9 @@
-# Makes an update script of its head and of the pieces of the install script:
+# Makes an update script of what an update does, and of the pieces of the
+# install script:
 #
-#	awk -f sql/update/assemble.awk HEAD PIECE...
+#	awk -f sql/update/assemble.awk BEGIN PIECE HEAD PIECE... FINISH
 #
-# The head comes first, as it is, but for lines like
+# Files in update/ come as they are, but for lines like
 #
 #	\new 13_registry_grants_state.sql
 #
@@ -31,10 +32,6 @@ function finish() {
 	statement = ""
 }
 
-BEGIN {
-	head = ARGV[1]
-}
-
 FNR == 1 {
 	piece = FILENAME
 	sub(/.*\//, "", piece)
@@ -42,15 +39,13 @@ FNR == 1 {
 	delete new[piece]
 }
 
-FILENAME == head {
+FILENAME ~ /\/update\// {
 	if ($1 == "\\new")
 		new[$2]
 	else
 		print
 	next
 }
-
-piece ~ /^00_/ { next }
 
 # Between statements.
 statement == "" && /^[ \t]*($|--)/ { next }

@@ -12,22 +12,31 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_enum.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
+#include "ground/library_version.h"
 
 #define EXTENSION_NAME	"event_engine"
 #define SCHEMA_NAME		"event_engine"
+#define MAX_VERSION		32
 
 typedef struct KnownRelation
 {
@@ -37,6 +46,7 @@ typedef struct KnownRelation
 
 static void refresh(void);
 static void require_extension(void);
+static int	version_number(void);
 static Oid	lookup_type(const char *name);
 
 static const char *const relation_names[EE_N_RELATIONS] = {
@@ -89,6 +99,8 @@ static const char *const priority_labels[EE_N_PRIORITIES] = {
 static uint64 known_generation = 0;
 static Oid	known_extension = InvalidOid;
 static Oid	known_schema = InvalidOid;
+static char known_version[MAX_VERSION] = "";
+static int	known_version_number = 0;	/* 0: not looked up */
 static Oid	known_event = InvalidOid;
 static Oid	known_event_array = InvalidOid;
 static Oid	known_workflow_instance = InvalidOid;
@@ -101,6 +113,26 @@ ee_extension_oid(void)
 {
 	refresh();
 	return known_extension;
+}
+
+Oid
+ee_extension_schema(void)
+{
+	require_extension();
+	return known_schema;
+}
+
+const char *
+ee_extension_version(void)
+{
+	(void) version_number();
+	return known_version;
+}
+
+bool
+ee_extension_is_at_least(int number)
+{
+	return version_number() >= number;
 }
 
 Oid
@@ -129,8 +161,8 @@ ee_extension_relid(EeRelation relation)
 				(errcode(EE_ERRCODE_VERSION_MISMATCH),
 				 errmsg("relation \"%s.%s\" does not exist",
 						SCHEMA_NAME, relation_names[relation]),
-				 errdetail("The library is version %s, the extension in this database is not.",
-						   EE_VERSION),
+				 errdetail("The library is version %s, the extension in this database %s.",
+						   ee_library_version, ee_extension_version()),
 				 errhint("Run ALTER EXTENSION %s UPDATE.", EXTENSION_NAME)));
 	known->relid = relid;
 	known->generation = generation;
@@ -273,6 +305,7 @@ refresh(void)
 	known_generation = 0;
 	known_extension = InvalidOid;
 	known_schema = InvalidOid;
+	known_version_number = 0;
 	known_event = InvalidOid;
 	known_event_array = InvalidOid;
 	known_workflow_instance = InvalidOid;
@@ -304,6 +337,49 @@ require_extension(void)
 				 errmsg("extension \"%s\" is not installed in this database",
 						EXTENSION_NAME),
 				 errhint("Run CREATE EXTENSION %s.", EXTENSION_NAME)));
+}
+
+/*
+ * From pg_extension.  While an update runs it says what is not yet so, and what
+ * a rollback takes back.
+ */
+static int
+version_number(void)
+{
+	Relation	relation;
+	ScanKeyData key[1];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+	int			major = 0;
+	int			minor = 0;
+	int			patch = 0;
+
+	require_extension();
+	if (likely(known_version_number != 0))
+		return known_version_number;
+
+	relation = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key[0], Anum_pg_extension_oid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(known_extension));
+	scan = systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1,
+							  key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "extension is not in pg_extension");
+	strlcpy(known_version,
+			TextDatumGetCString(heap_getattr(tuple,
+											 Anum_pg_extension_extversion,
+											 RelationGetDescr(relation),
+											 &isnull)),
+			MAX_VERSION);
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+
+	(void) sscanf(known_version, "%d.%d.%d", &major, &minor, &patch);
+	if (!creating_extension)
+		known_version_number = EE_VERSION_NUMBER(major, minor, patch);
+	return EE_VERSION_NUMBER(major, minor, patch);
 }
 
 static Oid

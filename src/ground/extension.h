@@ -58,6 +58,23 @@ typedef enum EePriority
 /* OID of the extension in this database, or InvalidOid; needs a transaction. */
 extern Oid	ee_extension_oid(void);
 
+/* OID of its schema; raises an error when it is missing. */
+extern Oid	ee_extension_schema(void);
+
+#define EE_VERSION_NUMBER(major, minor, patch) \
+	(((major) * 100 + (minor)) * 100 + (patch))
+
+/*
+ * Version of the extension in this database, "1.2.3".  A newer library works
+ * with an older catalog, between its installation and ALTER EXTENSION UPDATE:
+ * what a version has brought must not be touched in a database that does not
+ * have it yet.  Ask for the relation where there is one, with
+ * ee_extension_has(), and for the version (EE_VERSION_NUMBER) where it is a
+ * column, a function or a type.  Both are remembered.
+ */
+extern const char *ee_extension_version(void);
+extern bool ee_extension_is_at_least(int number);
+
 /* OID of a relation; raises an error with a hint when it is missing. */
 extern Oid	ee_extension_relid(EeRelation relation);
 

@@ -12,7 +12,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xlog.h"
+#include "catalog/pg_namespace.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -84,6 +87,21 @@ ee_invalidate_announce(EeRelation relation)
 
 	lock_announcement(relid);
 	CacheInvalidateRelcacheByRelid(relid);
+}
+
+/* As if our schema had changed, for which everybody looks out. */
+void
+ee_invalidate_announce_extension(void)
+{
+	Relation	relation = table_open(NamespaceRelationId, AccessShareLock);
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID,
+										ObjectIdGetDatum(ee_extension_schema()));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "the extension has no schema");
+	CacheInvalidateHeapTuple(relation, tuple, NULL);
+	ReleaseSysCache(tuple);
+	table_close(relation, AccessShareLock);
 }
 
 /*

@@ -51,6 +51,12 @@ extern uint64 ee_invalidate_objects_generation(void);
 extern void ee_invalidate_announce(EeRelation relation);
 
 /*
+ * Tell every session that the extension is another: what has been remembered
+ * of it is looked up again.
+ */
+extern void ee_invalidate_announce_extension(void);
+
+/*
  * A commit is visible a moment before the other sessions are told of it, and
  * a snapshot taken in between sees what the caches know nothing of.  Called
  * after the snapshot was taken: true, when this session has been told of all

@@ -59,6 +59,7 @@ typedef struct EeDatabaseSlot
 	EeSlotState state;			/* of the router */
 	bool		requested;		/* somebody created the extension here */
 	bool		failed;			/* the latest router ended with an error */
+	bool		waits;			/* the router, for ALTER EXTENSION UPDATE */
 	uint32		generation;		/* counts the uses of this slot */
 	int			pid;			/* of the router */
 	TimestampTz started_at;		/* STARTING since, or attached at */

@@ -252,6 +252,7 @@ ee_shared_attach_router(int index, uint32 generation)
 		ee_shared_own_database = db;
 		on_shmem_exit(detach_router, UInt32GetDatum(generation));
 		db->state = EE_SLOT_RUNNING;
+		db->waits = false;
 		db->pid = MyProcPid;
 		db->started_at = GetCurrentTimestamp();
 		pg_atomic_write_u32(&db->procno, EE_MY_PROCNO);

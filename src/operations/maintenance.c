@@ -17,6 +17,7 @@
 #include "delivery/cursor.h"
 #include "delivery/lease.h"
 #include "ground/identity.h"
+#include "ground/library_version.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
 #include "operations/analyze_log.h"
@@ -138,5 +139,5 @@ ee_sql_wake_workers(PG_FUNCTION_ARGS)
 Datum
 ee_sql_library_version(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(EE_VERSION));
+	PG_RETURN_TEXT_P(cstring_to_text(ee_library_version));
 }

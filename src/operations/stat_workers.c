@@ -71,7 +71,7 @@ put_routers(ReturnSetInfo *result)
 
 		ee_shared_lock(false);
 		dbid = pg_atomic_read_u32(&slot->dbid);
-		state = slot->state;
+		state = slot->waits ? EE_SLOT_STARTING : slot->state;
 		pid = slot->pid;
 		started_at = slot->started_at;
 		ee_shared_unlock();

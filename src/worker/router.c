@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -24,7 +25,7 @@
 #include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
-#include "ground/plan.h"
+#include "ground/library_version.h"
 #include "ground/shared.h"
 #include "ground/shared_counter.h"
 #include "ground/shared_subscription.h"
@@ -84,7 +85,6 @@ static bool had_patterns = false;
 static TimestampTz next_due = DT_NOBEGIN;
 
 static void check_version(void);
-static char *extension_version(void);
 static void read_roles(void);
 static void keep_shared(const List *subscriptions, TimestampTz as_of);
 static void add_to_role(const EeSubscription *subscription, int members,
@@ -140,7 +140,10 @@ ee_router_main(Datum arg)
 		}
 		if (pg_atomic_exchange_u32(&slot->changed, 0) != 0 ||
 			!roles_are_current())
+		{
+			check_version();
 			read_roles();
+		}
 		watch();
 		note_news();
 		if (TimestampDifferenceExceeds(polled_at, now,
@@ -207,54 +210,36 @@ ee_router_main(Datum arg)
 
 /*
  * A library that is newer or older than the tables stands still until ALTER
- * EXTENSION UPDATE, or a restart, brings the two together.
+ * EXTENSION UPDATE, or a restart, brings the two together.  Meanwhile it passes
+ * for a router that has yet to start.
  */
 static void
 check_version(void)
 {
-	bool		warned = false;
-
 	for (;;)
 	{
-		char	   *version;
 		bool		good;
 
 		ee_worker_begin();
-		version = extension_version();
-		good = strcmp(version, EE_VERSION) == 0;
-		if (!good && !warned)
+		good = strcmp(ee_extension_version(), ee_library_version) == 0;
+		if (!good && !slot->waits)
 			ereport(LOG,
-					(errmsg("event_engine waits: its library is version %s, the extension in this database %s",
-							EE_VERSION, version),
-					 errhint("Run ALTER EXTENSION event_engine UPDATE, or restart the server if the library was upgraded.")));
-		warned = true;
+					(errmsg("event_engine waits in database \"%s\": its library is version %s, the extension there %s",
+							get_database_name(MyDatabaseId), ee_library_version,
+							ee_extension_version()),
+					 errdetail("Events can be published, and are delivered afterwards."),
+					 errhint("Run ALTER EXTENSION event_engine UPDATE in that database; if its version is the higher one, install the library of that version and restart the server.")));
+		if (good && slot->waits)
+			ereport(LOG,
+					(errmsg("event_engine goes on in database \"%s\": the extension there is version %s now",
+							get_database_name(MyDatabaseId),
+							ee_extension_version())));
+		slot->waits = !good;
 		ee_worker_commit();
 		if (good)
 			return;
 		ee_worker_wait(ee_config_worker_launch_interval, EE_WAIT_ROUTER);
 	}
-}
-
-/* As the catalog has it, in CurrentMemoryContext. */
-static char *
-extension_version(void)
-{
-	static EePlan installed =
-		EE_PLAN("SELECT extversion FROM pg_catalog.pg_extension WHERE oid = $1",
-				"oid");
-	MemoryContext caller = CurrentMemoryContext;
-	EePlanFrame frame;
-	Datum		value = ObjectIdGetDatum(ee_extension_oid());
-	char	   *version;
-
-	ee_plan_begin(&frame);
-	if (ee_plan_execute(&installed, &value, NULL, true, 1) == 0)
-		elog(ERROR, "extension is not in pg_extension");
-	version = MemoryContextStrdup(caller,
-								  SPI_getvalue(SPI_tuptable->vals[0],
-											   SPI_tuptable->tupdesc, 1));
-	ee_plan_end(&frame);
-	return version;
 }
 
 /* ------------------------------------------------------------------- roles */

@@ -33,6 +33,9 @@ DROP EXTENSION event_engine;
 CREATE EXTENSION event_engine VERSION '0.1.0';
 -- What the user has given stays, and is the user's.
 CREATE ROLE regress_given;
+CREATE ROLE regress_duty;
+CALL event_engine.grant_duty('publisher', 'regress_duty');
+CALL event_engine.grant_duty('reader', 'regress_duty');
 GRANT EXECUTE ON FUNCTION event_engine.health() TO regress_given;
 GRANT EXECUTE ON FUNCTION event_engine.run_maintenance() TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION event_engine.event_time(uuid) FROM PUBLIC;
@@ -51,12 +54,20 @@ GRANT EXECUTE ON FUNCTION event_engine.event_time(uuid) TO PUBLIC;
 SELECT has_table_privilege('regress_given', 'event_engine.stat_workers', 'SELECT');
 REVOKE SELECT ON event_engine.stat_workers FROM regress_given;
 DROP ROLE regress_given;
+-- A duty is given again, with what it needs since.
+SELECT event_engine.duties_of('regress_duty');
+SELECT count(*) AS not_dumped FROM pg_init_privs AS i, aclexplode(i.initprivs) AS a
+WHERE a.grantee = 'regress_duty'::regrole;
+CALL event_engine.revoke_duty('publisher', 'regress_duty');
+CALL event_engine.revoke_duty('reader', 'regress_duty');
+DROP ROLE regress_duty;
 
 SELECT extversion = :'current' AS current FROM pg_extension WHERE extname = 'event_engine';
-(SELECT 'missing' AS updated, * FROM fresh EXCEPT SELECT 'missing', * FROM catalog)
-UNION ALL
-(SELECT 'too much', * FROM catalog EXCEPT SELECT 'too much', * FROM fresh)
-ORDER BY 2, 3, 1;
+SELECT updated, object, what, left(regexp_replace(value, '\s+', ' ', 'g'), 300) AS value
+FROM ((SELECT 'missing' AS updated, * FROM fresh EXCEPT SELECT 'missing', * FROM catalog)
+	UNION ALL
+	(SELECT 'too much', * FROM catalog EXCEPT SELECT 'too much', * FROM fresh)) AS d
+ORDER BY object, what, updated LIMIT 60;
 SELECT f.relation, f.rows AS fresh, r.rows AS updated
 FROM fresh_rows AS f FULL JOIN pg_temp.table_rows() AS r ON r.relation::text = f.relation
 WHERE f.rows IS DISTINCT FROM r.rows;
