@@ -16,6 +16,14 @@ CREATE FUNCTION event_engine.may_read(pattern text, metadata jsonb)
 COMMENT ON FUNCTION event_engine.may_read(text, jsonb) IS
 	'Whether the current user may read events of this pattern and of the tenant that the metadata name.';
 
+CREATE FUNCTION event_engine.may_subscribe(role oid, pattern text,
+		metadata jsonb)
+	RETURNS boolean
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ee_sql_may_subscribe';
+COMMENT ON FUNCTION event_engine.may_subscribe(oid, text, jsonb) IS
+	'Internal: whether a role may have events of this pattern and of the tenant that the metadata name, or (null) of any.';
+
 /*
  * readable_events: the log, as far as the caller may read it.  The table
  * itself has no row-level security, under which nobody could COPY into it;

@@ -426,6 +426,22 @@ BEGIN
 			HINT = 'Register it with event_engine.register_event_definition(), or subscribe to a wildcard.';
 	END IF;
 
+	-- what a wildcard stands for is asked for each pattern, when it is matched
+	SELECT m.entry ->> 'value' INTO unknown
+		FROM jsonb_array_elements(draft.match) AS m (entry)
+		WHERE m.entry ->> 'type' = 'exact' AND draft.kind <> 'workflow'
+			AND NOT event_engine.may_subscribe(draft.owner::oid,
+				m.entry ->> 'value', NULL)
+		LIMIT 1;
+	IF unknown IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '42501',
+			MESSAGE = format('role "%s" may not subscribe to event "%s"',
+				(SELECT r.rolname FROM pg_roles AS r
+					WHERE r.oid = draft.owner), unknown),
+			HINT = format('The right is granted with CALL event_engine.grant_subscribe(%L, %L).',
+				unknown, draft.owner);
+	END IF;
+
 	draft.epochs := event_engine.draft_epochs(draft);
 
 	IF draft.kind = 'handler' THEN

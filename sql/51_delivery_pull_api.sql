@@ -256,6 +256,45 @@ $$;
 COMMENT ON FUNCTION event_engine.bury_events(event_engine.subscriptions, event_engine.event[], integer[], text, jsonb) IS
 	'Internal: makes events dead letters of a subscription.';
 
+/*
+ * Under a receipt nobody has seen yet: what the owner may not subscribe to any
+ * more is given up.  Result: their ids.
+ */
+CREATE FUNCTION event_engine.withhold_events(own event_engine.subscriptions,
+		receipt uuid)
+	RETURNS SETOF uuid
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	refused uuid[];
+	events event_engine.event[];
+	attempts integer[];
+BEGIN
+	SELECT array_agg((x.event).id) INTO refused
+		FROM (SELECT ROW(e.*)::event_engine.event AS event
+				FROM event_engine.event_leases AS l,
+					event_engine.leased_events(l) AS e
+				WHERE l.receipt = withhold_events.receipt
+			UNION ALL SELECT d.event FROM event_engine.deliveries AS d
+				WHERE d.receipt = withhold_events.receipt) AS x
+		WHERE NOT event_engine.may_subscribe(own.owner::oid,
+			(x.event).pattern, (x.event).metadata);
+	IF refused IS NOT NULL THEN
+		SELECT array_agg(t.event), array_agg(t.attempts)
+			INTO events, attempts
+			FROM event_engine.take_leased(receipt, refused) AS t;
+		PERFORM event_engine.bury_events(own, events, attempts,
+			format('role "%s" may not subscribe to this event any more',
+				own.owner::text), NULL);
+		INSERT INTO event_engine.delivery_counts AS c
+			VALUES (own.number, 0, 0, cardinality(refused));
+	END IF;
+	RETURN QUERY SELECT unnest(refused);
+END
+$$;
+COMMENT ON FUNCTION event_engine.withhold_events(event_engine.subscriptions, uuid) IS
+	'Internal: gives up what the owner of a subscription may not have any more.';
+
 /* ---- Receive ---- */
 
 /*

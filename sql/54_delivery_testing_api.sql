@@ -63,8 +63,10 @@ CREATE FUNCTION event_engine.subscription_wants(own event_engine.subscriptions,
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN event_engine.event_matches(event, own.match, own.filter_path,
-		own.filters);
+	RETURN event_engine.may_subscribe(own.owner::oid, event.pattern,
+			event.metadata)
+		AND event_engine.event_matches(event, own.match, own.filter_path,
+			own.filters);
 EXCEPTION WHEN data_exception THEN
 	RETURN false;
 END

@@ -14,6 +14,7 @@
 #include "delivery/flow.h"
 #include "delivery/offer.h"
 #include "ground/invalidate.h"
+#include "registry/event_grant.h"
 
 /*
  * A range that spans fewer log positions than this, for each pattern wanted,
@@ -53,6 +54,8 @@ ee_batch_begin(EeDelivery *delivery)
 	/* taken after the lock: sees all that whoever had it before did */
 	batch->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(batch->snapshot);
+	/* a grant that came before an event is known before that is matched */
+	AcceptInvalidationMessages();
 	if (delivery->offer != NULL)
 	{
 		int64	   *seqs;
@@ -136,15 +139,18 @@ look_up_patterns(const EeBatch *batch)
 
 /*
  * Does the delivery know all patterns that the snapshot may see events of?
- * A definition can be committed together with its first events, while we
- * have an older list.
+ * A definition, or a grant, can be committed together with its first events,
+ * while we have an older list.
  */
 static bool
 patterns_are_current(const EeDelivery *delivery)
 {
 	return ee_invalidate_settled(EE_REL_EVENT_DEFINITIONS) &&
 		delivery->registry_generation ==
-		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS);
+		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS) &&
+		(!ee_extension_has(EE_REL_EVENT_GRANTS) ||
+		 ee_invalidate_settled(EE_REL_EVENT_GRANTS)) &&
+		delivery->rights_generation == ee_event_grant_generation();
 }
 
 TupleTableSlot *

@@ -25,6 +25,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
@@ -53,6 +54,7 @@ typedef struct Attempt
 static bool is_held(EeGroup *group, const EeDue *due);
 static int	run_group(EeGroup *group, EeDue *due, int n);
 static void attempt(EeGroup *group, EeDue *due, int n, Attempt *result);
+static void check_right(EeGroup *group, const EeDue *due);
 static int	call(EeGroup *group, EeDue *due, int n, volatile int *at,
 				 volatile TimestampTz *began);
 static bool is_over(const EeGroup *group);
@@ -249,6 +251,8 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 		int			n_events = 0;
 
 		for (int i = 0; i < n; i++)
+			check_right(group, &due[i]);
+		for (int i = 0; i < n; i++)
 			if (!due[i].released &&
 				ee_idempotency_claim(subscription, due[i].event, due[i].seq))
 				events[n_events++] = due[i].event;
@@ -269,6 +273,7 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 			continue;
 		*at = i;
 		*began = GetCurrentTimestamp();
+		check_right(group, &due[i]);
 		if (ee_idempotency_claim(subscription, due[i].event, due[i].seq))
 			ee_handler_call(group->handler, due[i].event);
 		if (subscription->processing_log)
@@ -280,6 +285,30 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 			return i + 1;
 	}
 	return n;
+}
+
+/*
+ * What failed before was granted then.  Without the right another attempt
+ * fails as well, without the handler: in the end it is a dead letter, and with
+ * the right again it can be redriven.
+ */
+static void
+check_right(EeGroup *group, const EeDue *due)
+{
+	EeSubscription *subscription = group->delivery->subscription;
+	EeEvent		event;
+
+	if (!group->ask_right || due->released)
+		return;
+	ee_envelope_deform(due->event, &event);
+	if (!ee_match_permits(subscription->matcher, &event))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not subscribe to event \"%s\"",
+						GetUserNameFromId(subscription->owner, false),
+						TextDatumGetCString(EE_EVENT_VALUE(&event,
+														   EE_EVENT_PATTERN))),
+				 errhint("The right has been taken back; it is granted with event_engine.grant_subscribe().")));
 }
 
 /* It failed alone: another attempt later, or a dead letter. */

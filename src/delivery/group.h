@@ -58,6 +58,7 @@ struct EeGroup
 	EeCaution  *caution;		/* which of the delivery's */
 	TimestampTz until;			/* no group begins later */
 	bool		may_leave;		/* nor is one gone on with, event by event */
+	bool		ask_right;		/* the owner's may have been taken back */
 	const EeGroupCalls *calls;
 	void	   *arg;			/* for them */
 

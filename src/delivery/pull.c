@@ -51,12 +51,25 @@ static void replay(const EeSubscription *subscription, int max);
 static bool something_is_due(int32 number, TimestampTz at);
 static void receive_again(EeReceipt *receipt, int32 number, TimestampTz at,
 						  TimestampTz until);
-static void pass_over(EeReceipt *receipt, int32 number);
+static bool all_granted(const EeReceipt *receipt,
+						const EeSubscription *subscription);
+static void leave_out(EeReceipt *receipt, int32 number, EePlan *plan);
 static void put_again(const EeReceipt *receipt);
 static void lease(const EeReceipt *receipt, int32 number, TimestampTz at,
 				  TimestampTz until);
 static EeSubscription *settled_at_once(Datum receipt);
 static int	acknowledge(Datum receipt, int32 number);
+
+/* What means the same as others that were acknowledged counts as such. */
+static EePlan pass_over =
+	EE_PLAN("SELECT p.id FROM event_engine.subscriptions AS s, "
+			"event_engine.pass_over(s, $2) AS p (id) WHERE s.number = $1",
+			"int4", "uuid");
+/* What the owner may not have any more becomes a dead letter. */
+static EePlan withhold =
+	EE_PLAN("SELECT p.id FROM event_engine.subscriptions AS s, "
+			"event_engine.withhold_events(s, $2) AS p (id) WHERE s.number = $1",
+			"int4", "uuid");
 
 PG_FUNCTION_INFO_V1(ee_sql_receive_events);
 PG_FUNCTION_INFO_V1(ee_sql_check_visibility_timeout);
@@ -147,8 +160,10 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 		receive_again(&receipt, number, at, until);
 		if (receipt.n_again == 0)
 			break;
+		if (!all_granted(&receipt, subscription))
+			leave_out(&receipt, number, &withhold);
 		if (subscription->idempotency_key != NULL)
-			pass_over(&receipt, number);
+			leave_out(&receipt, number, &pass_over);
 		put_again(&receipt);
 		receipt.n = receipt.n_again;
 		CHECK_FOR_INTERRUPTS();
@@ -268,17 +283,30 @@ receive_again(EeReceipt *receipt, int32 number, TimestampTz at,
 	ee_identity_restore(&saved);
 }
 
-/*
- * What means the same as others that were acknowledged meanwhile counts as
- * acknowledged, and is not given.
- */
-static void
-pass_over(EeReceipt *receipt, int32 number)
+/* The owner's right may have been taken back since. */
+static bool
+all_granted(const EeReceipt *receipt, const EeSubscription *subscription)
 {
-	static EePlan known =
-		EE_PLAN("SELECT p.id FROM event_engine.subscriptions AS s, "
-				"event_engine.pass_over(s, $2) AS p (id) WHERE s.number = $1",
-				"int4", "uuid");
+	for (int i = 0; i < receipt->n_again; i++)
+	{
+		EeEvent		event;
+		const EeEventAttr attrs[] = {EE_EVENT_PATTERN, EE_EVENT_METADATA};
+
+		for (int k = 0; k < lengthof(attrs); k++)
+			EE_EVENT_VALUE(&event, attrs[k]) =
+				heap_getattr(receipt->again[i], RECEIVED_EVENT + attrs[k],
+							 receipt->result->setDesc,
+							 &EE_EVENT_IS_NULL(&event, attrs[k]));
+		if (!ee_match_permits(subscription->matcher, &event))
+			return false;
+	}
+	return true;
+}
+
+/* What is settled instead, as the plan tells by the ids, is not given. */
+static void
+leave_out(EeReceipt *receipt, int32 number, EePlan *plan)
+{
 	Datum		values[] = {Int32GetDatum(number), UUIDPGetDatum(&receipt->id)};
 	EePlanFrame frame;
 	EeIdentity	saved;
@@ -287,7 +315,7 @@ pass_over(EeReceipt *receipt, int32 number)
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	n_known = ee_plan_execute(&known, values, NULL, false, 0);
+	n_known = ee_plan_execute(plan, values, NULL, false, 0);
 	for (int i = 0; i < receipt->n_again; i++)
 	{
 		bool		isnull;

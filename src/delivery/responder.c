@@ -22,6 +22,8 @@
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
+#include "registry/event_grant.h"
+#include "store/metadata_tag.h"
 #include "store/publish.h"
 
 typedef struct Responding
@@ -35,6 +37,7 @@ typedef struct Responding
 } Responding;
 
 static void find_responder(Responding *responding);
+static void check_right(const Responding *responding);
 static void publish_request(FunctionCallInfo fcinfo, Responding *responding);
 static void respond(void *arg);
 static void tell_responder(void *arg);
@@ -61,6 +64,7 @@ ee_sql_query_responder(PG_FUNCTION_ARGS)
 	responding.pattern = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	find_responder(&responding);
 	publish_request(fcinfo, &responding);
+	check_right(&responding);
 
 	context.callback = tell_responder;
 	context.arg = &responding;
@@ -121,6 +125,28 @@ publish_request(FunctionCallInfo fcinfo, Responding *responding)
 	responding->event = ee_envelope_form(&event);
 	/* the responder sees the request */
 	CommandCounterIncrement();
+}
+
+/* A responder sees the request, as a subscriber would. */
+static void
+check_right(const Responding *responding)
+{
+	EeRequest	request = responding->request;
+	int			len = 0;
+	const char *tenant = ee_metadata_tag(request.metadata, EE_TAG_TENANT,
+										 &len);
+
+	if (!ee_event_grant_includes(ee_event_grant_lookup(responding->owner,
+													   EE_PRIVILEGE_SUBSCRIBE,
+													   request.pattern,
+													   strlen(request.pattern)),
+								 tenant, len))
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_NO_RESPONDER),
+				 errmsg("no responder for event \"%s\"", request.pattern),
+				 errdetail("The owner of the one that is registered, role \"%s\", may not subscribe to this event.",
+						   GetUserNameFromId(responding->owner, false)),
+				 errhint("See event_engine.grant_subscribe().")));
 }
 
 /* As the responder's owner. */

@@ -212,6 +212,7 @@ try_due(EeDelivery *delivery, const EeUnit *unit, int limit, void *arg)
 				   &delivery->again_caution, &group_calls, chunk);
 	group.until = end;
 	group.may_leave = true;
+	group.ask_right = true;
 	for (;;)
 	{
 		int			passed;

@@ -37,6 +37,7 @@
 #include "delivery/round.h"
 #include "ground/debug_point.h"
 #include "ground/invalidate.h"
+#include "registry/event_grant.h"
 #include "registry/registry_cache.h"
 
 static const EeRoundCalls *registered[EE_N_SUBSCRIPTION_KINDS];
@@ -104,6 +105,7 @@ ee_round_beside(EeDelivery *base, EePriority class, MemoryContext parent)
 	delivery->next_due = DT_NOEND;
 	delivery->guarded = base->guarded;
 	delivery->registry_generation = base->registry_generation;
+	delivery->rights_generation = base->rights_generation;
 	delivery->patterns = base->patterns;
 	delivery->n_patterns = base->n_patterns;
 	delivery->interest = base->interest;
@@ -118,6 +120,7 @@ ee_round_expand(EeDelivery *delivery)
 
 	delivery->registry_generation =
 		ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
+	delivery->rights_generation = ee_event_grant_generation();
 	all = ee_registry_cache_patterns();
 	memset(&delivery->interest, 0, sizeof(delivery->interest));
 	/* whoever starts a workflow or lets one wait says so: ee_round_told() */

@@ -7,8 +7,12 @@
  * hold as well.  What a name says is worked out once and remembered: per
  * event of a running subscription the patterns cost one hash look-up.
  *
+ * A subscription's matcher lets nothing pass that its owner may not subscribe
+ * to.  That is worked out with the rest, so it costs nothing per event but
+ * where a grant is for one tenant.
+ *
  * A matcher is for one user at a time: it has scratch memory, which is given
- * back after each event.  Pure: knows no tables.
+ * back after each event.  Knows no tables; of rights, event_grant.c does.
  */
 #include "postgres.h"
 
@@ -17,10 +21,12 @@
 #include "utils/memutils.h"
 
 #include "ground/errors.h"
+#include "registry/event_grant.h"
 #include "routing/equality.h"
 #include "routing/filter.h"
 #include "routing/filter_path.h"
 #include "routing/match.h"
+#include "store/metadata_tag.h"
 
 #define MAX_ENTRIES			10000
 #define MAX_REMEMBERED		4096	/* names */
@@ -43,6 +49,8 @@ typedef struct KnownName
 	NameKey		key;
 	uint32		hash;
 	char		status;
+	EeGranted  *granted;		/* NULL: whatever the tenant */
+	bool		refused;		/* it matches, and is not granted */
 	int			plain;			/* one that matches without a filter, or -1 */
 	int			n_filtered;
 	int		   *filtered;		/* else those with a filter that match */
@@ -78,12 +86,18 @@ struct EeMatcher
 	bool		needs_content;
 	EeFilterPath *path;			/* or NULL */
 	EeFilter   *filter;			/* or NULL */
+	Oid			owner;			/* whose right to subscribe counts, or 0 */
+	uint64		rights;			/* by which what is known of names holds */
+	bool		by_tenant;		/* of some name, not those of every tenant */
 	names_hash *names;
 };
 
 static void compile_entry(Entry *entry, JsonbValue *object, int index);
 static KnownName *remember(EeMatcher *matcher, const char *pattern, int len);
 static KnownName *work_out(EeMatcher *matcher, NameKey key);
+static void forget_names(EeMatcher *matcher);
+static EeGranted *ask_right(EeMatcher *matcher, NameKey key);
+static bool is_granted(const KnownName *name, const EeEvent *event);
 static bool content_matches(EeMatcher *matcher, const KnownName *name,
 							EeFilterView *view);
 static void pattern_of(const EeEvent *event, const char **pattern, int *len);
@@ -133,6 +147,12 @@ ee_match_compile(Jsonb *match, const char *filter_path, Jsonb *filters)
 	return matcher;
 }
 
+void
+ee_match_restrict(EeMatcher *matcher, Oid owner)
+{
+	matcher->owner = owner;
+}
+
 bool
 ee_match_pattern(EeMatcher *matcher, const char *pattern, int len)
 {
@@ -159,7 +179,7 @@ ee_match_includes(const EeMatcher *matcher, const char *pattern)
 bool
 ee_match_needs_content(const EeMatcher *matcher)
 {
-	return matcher->needs_content;
+	return matcher->needs_content || matcher->by_tenant;
 }
 
 bool
@@ -174,7 +194,8 @@ ee_match_event(EeMatcher *matcher, const EeEvent *event)
 
 	pattern_of(event, &pattern, &len);
 	name = remember(matcher, pattern, len);
-	if (name->plain < 0 && name->n_filtered == 0)
+	if ((name->plain < 0 && name->n_filtered == 0) ||
+		!is_granted(name, event))
 		return false;
 	if (!matcher->needs_content)
 		return true;
@@ -198,10 +219,19 @@ ee_match_explain(EeMatcher *matcher, const EeEvent *event, StringInfo reason)
 	const char *pattern;
 	int			len;
 	EeFilterView view;
+	KnownName  *name;
 
 	pattern_of(event, &pattern, &len);
+	name = remember(matcher, pattern, len);
 	ee_filter_field_view(&view, event);
-	return explain(matcher, remember(matcher, pattern, len), &view, reason);
+	if (!explain(matcher, name, &view, reason))
+		return false;
+	if (is_granted(name, event))
+		return true;
+	resetStringInfo(reason);
+	appendStringInfo(reason, "the owner may subscribe to the event of %s alone",
+					 ee_event_grant_tenants(name->granted));
+	return false;
 }
 
 bool
@@ -232,6 +262,18 @@ ee_match_forget(EeMatcher *matcher)
 	matcher->memory = matcher->scratch = NULL;
 	matcher->names = NULL;
 	matcher->trie = NULL;
+}
+
+bool
+ee_match_permits(EeMatcher *matcher, const EeEvent *event)
+{
+	const char *pattern;
+	int			len;
+	KnownName  *name;
+
+	pattern_of(event, &pattern, &len);
+	name = remember(matcher, pattern, len);
+	return is_granted(name, event);
 }
 
 int
@@ -299,6 +341,9 @@ remember(EeMatcher *matcher, const char *pattern, int len)
 
 	key.text = pattern;
 	key.len = len;
+	if (OidIsValid(matcher->owner) &&
+		unlikely(matcher->rights != ee_event_grant_generation()))
+		forget_names(matcher);
 	if (likely(matcher->names != NULL))
 	{
 		name = names_lookup(matcher->names, key);
@@ -317,6 +362,8 @@ work_out(EeMatcher *matcher, NameKey key)
 	int			plain = -1;
 	int		   *filtered;
 	int			n_filtered = 0;
+	EeGranted  *granted;
+	bool		refused;
 	KnownName  *name;
 	bool		found;
 	char	   *copy;
@@ -325,11 +372,7 @@ work_out(EeMatcher *matcher, NameKey key)
 	/* forget everything rather than grow without bound */
 	if (matcher->names != NULL &&
 		matcher->names->members >= MAX_REMEMBERED)
-	{
-		matcher->names = NULL;
-		matcher->trie = NULL;
-		MemoryContextReset(matcher->memory);
-	}
+		forget_names(matcher);
 	if (matcher->names == NULL)
 	{
 		if (matcher->memory == NULL)
@@ -375,6 +418,10 @@ work_out(EeMatcher *matcher, NameKey key)
 			filtered[n_filtered++] = i;
 	}
 
+	granted = ask_right(matcher, key);
+	refused = granted != NULL && granted->n_tenants == 0;
+	matcher->by_tenant |= granted != NULL && !refused;
+
 	/* entered last: a regular expression may be interrupted */
 	copy = palloc(Max(key.len, 1));
 	memcpy(copy, key.text, key.len);
@@ -389,9 +436,67 @@ work_out(EeMatcher *matcher, NameKey key)
 		pfree(filtered);
 		name->filtered = NULL;
 	}
+	name->granted = granted;
+	name->refused = false;
+	if (refused)
+	{
+		name->refused = name->plain >= 0 || name->n_filtered > 0;
+		name->plain = -1;
+		name->n_filtered = 0;
+	}
 	MemoryContextSwitchTo(old);
 
 	return name;
+}
+
+/* With the trie, which is made again as easily. */
+static void
+forget_names(EeMatcher *matcher)
+{
+	matcher->names = NULL;
+	matcher->trie = NULL;
+	matcher->by_tenant = false;
+	if (matcher->memory != NULL)
+		MemoryContextReset(matcher->memory);
+	matcher->rights = ee_event_grant_generation();
+}
+
+/*
+ * What the owner may have of events of this name: NULL, all of them; else
+ * those of some tenants, maybe of none.  In matcher->memory.
+ */
+static EeGranted *
+ask_right(EeMatcher *matcher, NameKey key)
+{
+	const EeGranted *granted;
+	EeGranted  *result;
+
+	if (!OidIsValid(matcher->owner))
+		return NULL;
+	granted = ee_event_grant_lookup(matcher->owner, EE_PRIVILEGE_SUBSCRIBE,
+									key.text, key.len);
+	if (granted->all)
+		return NULL;
+	result = palloc(sizeof(EeGranted));
+	*result = *granted;
+	result->tenants = palloc(sizeof(char *) * Max(granted->n_tenants, 1));
+	for (int i = 0; i < granted->n_tenants; i++)
+		result->tenants[i] = pstrdup(granted->tenants[i]);
+	return result;
+}
+
+static bool
+is_granted(const KnownName *name, const EeEvent *event)
+{
+	const char *tenant;
+	int			len = 0;
+
+	if (likely(name->granted == NULL))
+		return true;
+	tenant = ee_metadata_tag(DatumGetJsonbP(EE_EVENT_VALUE(event,
+														   EE_EVENT_METADATA)),
+							 EE_TAG_TENANT, &len);
+	return ee_event_grant_includes(name->granted, tenant, len);
 }
 
 /* The cheap filters first: an envelope is built only if they hold. */
@@ -432,6 +537,12 @@ explain(EeMatcher *matcher, const KnownName *name, EeFilterView *view,
 	int			matching = name->plain;
 	int			i;
 
+	if (name->refused)
+	{
+		appendStringInfoString(reason,
+							   "a pattern matches, but the owner may not subscribe to the event");
+		return false;
+	}
 	if (name->plain < 0 && name->n_filtered == 0)
 	{
 		appendStringInfoString(reason, "no pattern matches: ");

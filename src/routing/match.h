@@ -23,13 +23,19 @@ typedef struct EeMatcher EeMatcher;
 extern EeMatcher *ee_match_compile(Jsonb *match, const char *filter_path,
 								   Jsonb *filters);
 
+/* From now on for this role: what it may not subscribe to is not wanted. */
+extern void ee_match_restrict(EeMatcher *matcher, Oid owner);
+
 /* Could an event of this pattern be wanted?  Looks at the name only. */
 extern bool ee_match_pattern(EeMatcher *matcher, const char *pattern, int len);
 
 /* Is this pattern, a name or a wildcard, one of the matcher's, or are all? */
 extern bool ee_match_includes(const EeMatcher *matcher, const char *pattern);
 
-/* Is a wanted pattern enough, or must the event be looked at? */
+/*
+ * Is a wanted pattern enough, or must the event be looked at?  Asked after
+ * the pattern: it may be granted for some tenants alone.
+ */
 extern bool ee_match_needs_content(const EeMatcher *matcher);
 
 /*
@@ -38,7 +44,10 @@ extern bool ee_match_needs_content(const EeMatcher *matcher);
  */
 extern bool ee_match_event(EeMatcher *matcher, const EeEvent *event);
 
-/* The same, slower, and says what matched or what did not. */
+/* May its role have this event, wanted or not? */
+extern bool ee_match_permits(EeMatcher *matcher, const EeEvent *event);
+
+/* The same as ee_match_event(), slower, and says what matched or what did not. */
 extern bool ee_match_explain(EeMatcher *matcher, const EeEvent *event,
 							 StringInfo reason);
 

@@ -145,6 +145,7 @@ from_tuple(HeapTuple tuple, TupleDesc desc, MemoryContext scratch)
 	if (result->idempotency_key != NULL)
 		result->idempotency_key = pstrdup(result->idempotency_key);
 	result->matcher = ee_match_compile(match, filter_path, filters);
+	ee_match_restrict(result->matcher, result->owner);
 	MemoryContextReset(scratch);
 	return result;
 }

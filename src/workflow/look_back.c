@@ -81,6 +81,7 @@ static void add_position(Arrivals *arrivals, const EeLogPosition *position);
 static void add_pattern(Arrivals *arrivals, TupleTableSlot *slot);
 static bool match_past(EeDelivery *delivery, Arrivals *arrivals,
 					   EeWaitMatch *match, Snapshot snapshot);
+static bool is_granted(const EeDelivery *delivery, TupleTableSlot *slot);
 static bool has_passed(const EeLogCursor *at, TupleTableSlot *slot);
 static int	compare_refs(const void *a, const void *b);
 static int	compare_xids(const void *a, const void *b);
@@ -337,11 +338,24 @@ match_past(EeDelivery *delivery, Arrivals *arrivals, EeWaitMatch *match,
 								 EE_PRIORITY_NORMAL, snapshot);
 	while (complete && (slot = ee_log_reader_next(reader)) != NULL)
 		if (has_passed(arrivals->at, slot) &&
-			ee_lane_takes(&delivery->lane, slot))
+			ee_lane_takes(&delivery->lane, slot) &&
+			is_granted(delivery, slot))
 			complete = ee_wait_match_past(match, slot, arrivals->refs,
 										  arrivals->n_refs);
 	ee_log_reader_end(reader);
 	return complete;
+}
+
+/* What comes by the log is asked by the matcher; this is what went by. */
+static bool
+is_granted(const EeDelivery *delivery, TupleTableSlot *slot)
+{
+	EeEvent		event;
+
+	slot_getallattrs(slot);
+	memcpy(event.values, slot->tts_values, sizeof(event.values));
+	memcpy(event.nulls, slot->tts_isnull, sizeof(event.nulls));
+	return ee_match_permits(delivery->subscription->matcher, &event);
 }
 
 /* Within a range, all up to seq have gone by, and all that was there before. */

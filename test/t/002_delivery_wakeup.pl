@@ -61,8 +61,7 @@ for my $round (1 .. 8)
 
 $node->safe_psql('shop', <<'SQL');
 CREATE ROLE other LOGIN;
-GRANT USAGE ON SCHEMA event_engine TO other;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA event_engine TO other;
+CALL event_engine.grant_duty('subscriber', 'other');
 SET ROLE other;
 SELECT event_engine.subscribe('other', '{wake.b}', 'see_other');
 SQL

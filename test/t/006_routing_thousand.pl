@@ -20,8 +20,10 @@ CREATE ROLE owner0 LOGIN;
 CREATE ROLE owner1 LOGIN;
 CREATE ROLE owner2 LOGIN;
 CREATE ROLE owner3 LOGIN;
-GRANT USAGE ON SCHEMA event_engine TO owner0, owner1, owner2, owner3;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA event_engine TO owner0, owner1, owner2, owner3;
+CALL event_engine.grant_duty('subscriber', 'owner0');
+CALL event_engine.grant_duty('subscriber', 'owner1');
+CALL event_engine.grant_duty('subscriber', 'owner2');
+CALL event_engine.grant_duty('subscriber', 'owner3');
 SELECT count(event_engine.register_event_definition(format('area%s.thing%s.%s', a, t, w)))
 	FROM generate_series(0, 4) a, generate_series(0, 9) t, unnest('{made,gone}'::text[]) w;
 CREATE TABLE wanted (subscriber text PRIMARY KEY, regex text, above int);

@@ -40,8 +40,7 @@ CREATE FUNCTION publish(first int, last int, more jsonb DEFAULT '{}') RETURNS bi
 		event_id => 'event-' || i)) FROM generate_series(first, last) i $$;
 SQL
 $source->safe_psql('shop', <<'SQL');
-GRANT USAGE ON SCHEMA event_engine TO owner;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA event_engine TO owner;
+CALL event_engine.grant_duty('subscriber', 'owner');
 SET ROLE owner;
 SELECT event_engine.subscribe('all', '{#}', 'see_all');
 SQL
