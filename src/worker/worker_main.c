@@ -124,10 +124,15 @@ override(const char *name, const char *value)
  * pg_catalog alone.  A handler's owner has the search path of a session of
  * his own, since his functions were written for that; our own statements pin
  * theirs.
+ *
+ * What workers run is short and runs often, and a plan that is kept is
+ * compiled anew each time: tables that were never analyzed, as after a restore,
+ * look dear enough for it.  ALTER ROLE and ALTER DATABASE may say otherwise.
  */
 void
 ee_worker_connect(Oid dbid, Oid roleid, const char *name)
 {
+	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_ARGV);
 	if (OidIsValid(dbid))
 		BackgroundWorkerInitializeConnectionByOid(dbid, roleid,
 												  EE_BYPASS_ROLE_LOGIN_CHECK);
