@@ -187,6 +187,9 @@ BEGIN
 			FROM event_engine.subscriptions AS s
 			WHERE s.subscriber = ANY (redriven);
 		PERFORM event_engine.wake_workers();
+		PERFORM event_engine.audit_action('redriven', 'dead_letters',
+			COALESCE(redrive_dead_letters_as.subscriber, '*'),
+			jsonb_build_object('count', n));
 	END IF;
 	RETURN n;
 END
@@ -260,6 +263,11 @@ BEGIN
 		INTO n, n_released;
 	IF n_released > 0 THEN
 		PERFORM event_engine.wake_workers();
+	END IF;
+	IF n > 0 THEN
+		PERFORM event_engine.audit_action('discarded', 'dead_letters',
+			COALESCE(discard_dead_letters_as.subscriber, '*'),
+			jsonb_build_object('count', n));
 	END IF;
 	RETURN n;
 END

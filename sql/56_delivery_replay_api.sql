@@ -310,6 +310,8 @@ BEGIN
 	PERFORM event_engine.announce_cursors();
 	PERFORM event_engine.wake_workers();
 	PERFORM event_engine.wake_clients(own.number);
+	PERFORM event_engine.audit_action('moved', 'subscription', own.subscriber,
+		jsonb_build_object('to', "to", 'seq', seq));
 END
 $$;
 COMMENT ON FUNCTION event_engine.seek_subscription_as(oid, text, text, bigint) IS

@@ -177,6 +177,12 @@ BEGIN
 	DELETE FROM event_engine.workflow_compensations AS c
 		WHERE c.instance_id = ANY (ids);
 	DELETE FROM event_engine.workflow_instances AS i WHERE i.id = ANY (ids);
+	IF ids IS NOT NULL THEN
+		PERFORM event_engine.audit_action('deleted', 'workflow_instances',
+			COALESCE(of_workflow, '*'), jsonb_build_object(
+				'count', cardinality(ids), 'status', in_status,
+				'finishedBefore', finished_before));
+	END IF;
 	RETURN COALESCE(cardinality(ids), 0);
 END
 $$;

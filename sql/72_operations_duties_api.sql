@@ -215,6 +215,9 @@ BEGIN
 	PERFORM event_engine.check_granter(caller, duty = 'admin');
 	IF duty IN ('operator', 'admin') THEN
 		PERFORM event_engine.settle_duty(duty, role, true, true);
+		PERFORM event_engine.audit('system.access.granted',
+			'role:' || role::text,
+			jsonb_build_object('role', role::text, 'duty', duty));
 	ELSE
 		PERFORM event_engine.change_grant_as(caller, true,
 			event_engine.privilege_of_duty(duty), '#', role, NULL, NULL);
@@ -241,6 +244,11 @@ BEGIN
 		WHERE g.grantee = role
 			AND g.privilege = event_engine.privilege_of_duty(duty);
 	PERFORM event_engine.settle_duty(duty, role, false, false);
+	IF duty IN ('operator', 'admin') THEN
+		PERFORM event_engine.audit('system.access.revoked',
+			'role:' || role::text,
+			jsonb_build_object('role', role::text, 'duty', duty));
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION event_engine.revoke_duty_as(oid, text, regrole) IS

@@ -14,7 +14,9 @@
 #include "ground/compat.h"
 #include "ground/config.h"
 #include "ground/debug_point.h"
+#include "ground/handler_guard.h"
 #include "ground/shared.h"
+#include "operations/incident.h"
 #include "worker/utility_hook.h"
 #include "worker/worker_main.h"
 #include "workflow/dispatch.h"
@@ -27,11 +29,13 @@ _PG_init(void)
 	ee_debug_point_init();
 	ee_config_init();
 	ee_shared_init();
+	ee_handler_guard_init();
 	ee_immediate_init();
 	ee_dispatch_init();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	ee_utility_hook_init();
+	ee_incident_init();
 	/* pg_upgrade must find nobody at work */
 	if (!IsBinaryUpgrade)
 		ee_worker_register_launcher();

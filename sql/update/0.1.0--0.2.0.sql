@@ -10,3 +10,6 @@
 DROP VIEW event_engine.duties;
 
 \new 61_workflow_late_state.sql
+
+/* Audit.  The triggers lock the tables of the configuration, for a moment. */
+\new 79_operations_audit_state.sql

@@ -16,6 +16,7 @@
 #include "delivery/lane.h"
 #include "delivery/retry_round.h"
 #include "delivery/round.h"
+#include "ground/shared_incident.h"
 #include "ground/shared_subscription.h"
 
 /*
@@ -240,6 +241,11 @@ note_breaker(const EeDelivery *delivery, const EeRound *round, bool again)
 						 round->failed, again ? 0 : round->failed,
 						 grant.trial))
 		return;
+	/* between transactions, if in one at all: the router publishes it */
+	ee_shared_incident_note(breaker->state == EE_BREAKER_CLOSED ?
+							EE_INCIDENT_CIRCUIT_CLOSED :
+							EE_INCIDENT_CIRCUIT_OPENED,
+							subscription->subscriber, 0);
 	if (breaker->state == EE_BREAKER_CLOSED)
 		ereport(LOG,
 				(errmsg("circuit breaker of subscription \"%s\" is closed again",

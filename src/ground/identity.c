@@ -25,6 +25,15 @@
 /* What the server has where nobody has set anything. */
 #define DEFAULT_SEARCH_PATH "\"$user\", public"
 
+/* Who has called a function that acts in his name; InvalidOid: not known. */
+static Oid	caller = InvalidOid;
+
+/*
+ * Owner of the handler that runs in a session of somebody else.  An error may
+ * leave it behind: it counts as long as operations are restricted.
+ */
+static Oid	handler_owner = InvalidOid;
+
 static char *path_setting(Oid database, Oid role);
 static bool names_pg_temp(const char *path);
 static void become(EeIdentity *saved, Oid userid, int sec_context);
@@ -52,6 +61,33 @@ ee_identity_handler(EeIdentity *saved, Oid owner)
 	become(saved, owner,
 		   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	saved->guc_level = NewGUCNestLevel();
+	handler_owner = owner;
+	caller = InvalidOid;
+}
+
+bool
+ee_identity_in_handler(void)
+{
+	return InSecurityRestrictedOperation() && OidIsValid(handler_owner);
+}
+
+Oid
+ee_identity_set_caller(Oid role)
+{
+	Oid			before = caller;
+
+	caller = role;
+	return before;
+}
+
+Oid
+ee_identity_caller(void)
+{
+	if (OidIsValid(caller))
+		return caller;
+	if (ee_identity_in_handler())
+		return handler_owner;
+	return GetOuterUserId();
 }
 
 static void
@@ -59,6 +95,8 @@ become(EeIdentity *saved, Oid userid, int sec_context)
 {
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
 	saved->guc_level = 0;
+	saved->handler = handler_owner;
+	saved->caller = caller;
 	SetUserIdAndSecContext(userid, saved->sec_context | sec_context);
 }
 
@@ -144,6 +182,10 @@ void
 ee_identity_restore(const EeIdentity *saved)
 {
 	if (saved->guc_level != 0)
+	{
 		AtEOXact_GUC(false, saved->guc_level);
+		handler_owner = saved->handler;
+		caller = saved->caller;
+	}
 	SetUserIdAndSecContext(saved->userid, saved->sec_context);
 }

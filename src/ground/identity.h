@@ -15,6 +15,8 @@ typedef struct EeIdentity
 	Oid			userid;
 	int			sec_context;
 	int			guc_level;		/* 0: settings are not scoped */
+	Oid			handler;		/* owner of the outer one */
+	Oid			caller;			/* who was known to have called */
 } EeIdentity;
 
 /* As the owner of our tables, for statements of our own. */
@@ -27,6 +29,17 @@ extern void ee_identity_engine(EeIdentity *saved);
 extern void ee_identity_handler(EeIdentity *saved, Oid owner);
 
 extern void ee_identity_restore(const EeIdentity *saved);
+
+/* Does a handler run in a session of somebody else? */
+extern bool ee_identity_in_handler(void);
+
+/*
+ * In whose name does a function of ours act that has more rights?  Whoever
+ * calls one on somebody's behalf says so first, and puts back what was said
+ * before, after an error too.
+ */
+extern Oid	ee_identity_set_caller(Oid caller);
+extern Oid	ee_identity_caller(void);
 
 /*
  * Search as the role would in a session of its own, with temporary objects

@@ -27,6 +27,7 @@
 #include "ground/config.h"
 #include "ground/debug_point.h"
 #include "ground/shared_counter.h"
+#include "ground/shared_incident.h"
 #include "ground/shared_internal.h"
 #include "ground/shared_publisher.h"
 #include "ground/shared_subscription.h"
@@ -86,6 +87,7 @@ request_shmem(void)
 	RequestAddinShmemSpace(ee_shared_subscription_size());
 	RequestAddinShmemSpace(ee_shared_publisher_size());
 	RequestAddinShmemSpace(ee_shared_counter_size());
+	RequestAddinShmemSpace(ee_shared_incident_size());
 	RequestNamedLWLockTranche("event_engine", EE_N_LOCKS);
 }
 
@@ -95,6 +97,7 @@ startup_shmem(void)
 	LWLockPadded *locks;
 	void	   *subscriptions;
 	void	   *publishers;
+	void	   *incidents;
 	bool		found;
 
 	if (prev_shmem_startup_hook)
@@ -156,6 +159,10 @@ startup_shmem(void)
 	publishers = ShmemInitStruct("event_engine publishers",
 								 ee_shared_publisher_size(), &found);
 	ee_shared_publisher_startup(publishers, found);
+	incidents = ShmemInitStruct("event_engine incidents",
+								ee_shared_incident_size(), &found);
+	ee_shared_incident_startup(incidents, found,
+							   &locks[EE_LOCK_INCIDENTS].lock);
 	ee_shared_counter_startup(&locks[EE_LOCK_COUNTERS].lock);
 	LWLockRelease(AddinShmemInitLock);
 }

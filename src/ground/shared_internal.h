@@ -40,6 +40,7 @@ typedef enum EeSharedLock
 	EE_LOCK_SLOTS,				/* EeShared.lock */
 	EE_LOCK_COUNTERS,			/* of shared_counter.c */
 	EE_LOCK_SUBSCRIPTIONS,		/* shared_subscription.c */
+	EE_LOCK_INCIDENTS,			/* shared_incident.c */
 	EE_N_LOCKS
 } EeSharedLock;
 

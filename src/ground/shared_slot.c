@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "ground/compat.h"
+#include "ground/shared_incident.h"
 #include "ground/shared_internal.h"
 
 /* A slot whose process has not come up after so long is free again. */
@@ -394,6 +395,8 @@ detach_executor(int code, Datum arg)
 		pg_atomic_write_u32(&ee_shared_own_worker->dbid, InvalidOid);
 	}
 	LWLockRelease(ee_shared->lock);
+	if (code != 0)
+		ee_shared_incident_note(EE_INCIDENT_WORKER_FAILED, NULL, 0);
 	/* the router watches over our patterns from now on */
 	if (db != NULL)
 		ee_shared_set_latch(pg_atomic_read_u32(&db->procno));

@@ -23,6 +23,7 @@
 #include "ground/config.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
+#include "ground/shared_incident.h"
 #include "ground/shared_publisher.h"
 #include "ground/shared_subscription.h"
 #include "operations/queue_depth.h"
@@ -273,6 +274,9 @@ tell(int64 depth, const char *subscriber)
 	ee_shared_publisher_set_pressure(pressure, depth);
 	if (pressure == before)
 		return;
+	ee_shared_incident_note(pressure == EE_PRESSURE_NONE ?
+							EE_INCIDENT_QUEUE_NORMAL : EE_INCIDENT_QUEUE_HIGH,
+							subscriber, depth);
 	if (pressure == EE_PRESSURE_NONE)
 		ereport(LOG,
 				(errmsg("the queue is short again: %lld events wait",

@@ -28,6 +28,7 @@
 #include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
+#include "ground/identity.h"
 #include "routing/subscription.h"
 
 static FmgrInfo *definer_function(FmgrInfo *face);
@@ -47,7 +48,8 @@ ee_sql_subscription_call(PG_FUNCTION_ARGS)
 {
 	LOCAL_FCINFO(call, FUNC_MAX_ARGS);
 	FmgrInfo   *definer = (FmgrInfo *) fcinfo->flinfo->fn_extra;
-	Datum		result;
+	volatile Datum result = (Datum) 0;
+	Oid			before;
 	int			i;
 
 	if (XactReadOnly &&
@@ -68,7 +70,16 @@ ee_sql_subscription_call(PG_FUNCTION_ARGS)
 		call->args[i + 1] = fcinfo->args[i];
 
 	ee_debug_point("session_before_call");
-	result = FunctionCallInvoke(call);
+	before = ee_identity_set_caller(GetUserId());
+	PG_TRY();
+	{
+		result = FunctionCallInvoke(call);
+	}
+	PG_FINALLY();
+	{
+		(void) ee_identity_set_caller(before);
+	}
+	PG_END_TRY();
 	ee_debug_point("session_after_call");
 	fcinfo->isnull = call->isnull;
 	return result;

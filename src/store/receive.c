@@ -25,6 +25,7 @@
 #include "registry/event_grant.h"
 #include "registry/event_rule.h"
 #include "registry/registry_cache.h"
+#include "store/engine_event.h"
 #include "store/metadata.h"
 #include "store/metadata_tag.h"
 #include "store/receive.h"
@@ -49,6 +50,7 @@ static Jsonb *complete_tenant(Jsonb *metadata, const EeGranted *granted);
 static void check_tenant(const EeReceived *received, const EeGranted *granted,
 						 Jsonb *metadata);
 static void check_status(EeDefinition *definition);
+static void check_reserved(const EeDefinition *definition);
 static void set_name(EeEvent *event, EeEventAttr attr, char *value,
 					 const char *path, List **violations);
 static void set_text(EeEvent *event, EeEventAttr attr, Datum value);
@@ -71,6 +73,7 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 										  received->version);
 	granted = check_right(received, definition);
 	check_status(definition);
+	check_reserved(definition);
 
 	ee_uuid7_generate(id, created_at);
 	set_text(event, EE_EVENT_ID, UUIDPGetDatum(id));
@@ -271,6 +274,19 @@ check_status(EeDefinition *definition)
 				 errmsg("event definition \"%s\" is deprecated",
 						definition->event_id)));
 	}
+}
+
+/* What tells of the engine can be trusted: nobody else publishes it. */
+static void
+check_reserved(const EeDefinition *definition)
+{
+	if (unlikely(strncmp(definition->event_id, EE_ENGINE_EVENT_SYSTEM,
+						 strlen(EE_ENGINE_EVENT_SYSTEM)) == 0) &&
+		!ee_engine_event_publishing())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("event \"%s\" is published by event_engine itself",
+						definition->pattern)));
 }
 
 static void

@@ -29,6 +29,7 @@
 #include "ground/shared.h"
 #include "ground/shared_counter.h"
 #include "ground/shared_subscription.h"
+#include "operations/incident.h"
 #include "operations/maintenance.h"
 #include "operations/queue_depth.h"
 #include "registry/registry_cache.h"
@@ -121,6 +122,7 @@ ee_router_main(Datum arg)
 	check_version();
 	/* what executors that we start do not see, we shall */
 	(void) ee_log_watch_late();
+	ee_incident_started(&ee_worker_unit);
 	read_roles();
 	watch();
 	polled_at = GetCurrentTimestamp();
@@ -146,6 +148,7 @@ ee_router_main(Datum arg)
 		}
 		watch();
 		note_news();
+		ee_incident_publish(&ee_worker_unit);
 		if (TimestampDifferenceExceeds(polled_at, now,
 									   ee_config_delivery_poll_interval))
 		{
