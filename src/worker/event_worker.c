@@ -103,6 +103,7 @@ ee_event_worker_main(Datum arg)
 	ee_worker_read_start(&start);
 	ee_worker_connect(start.dbid, start.roleid, "event_engine worker");
 	connected = true;
+	ee_worker_await_version(NULL);
 	alone.poll_interval_ms = start.poll_interval_ms;
 	ee_executor_run_alone(start.roleid, &alone);
 }

@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -25,7 +24,6 @@
 #include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
-#include "ground/library_version.h"
 #include "ground/shared.h"
 #include "ground/shared_counter.h"
 #include "ground/shared_subscription.h"
@@ -85,7 +83,6 @@ static bool had_patterns = false;
 /* when a role without an executor is due; DT_NOBEGIN: to be looked up */
 static TimestampTz next_due = DT_NOBEGIN;
 
-static void check_version(void);
 static void read_roles(void);
 static void keep_shared(const List *subscriptions, TimestampTz as_of);
 static void add_to_role(const EeSubscription *subscription, int members,
@@ -119,7 +116,7 @@ ee_router_main(Datum arg)
 	if (slot == NULL)
 		proc_exit(0);
 	ee_worker_connect(start.dbid, InvalidOid, "event_engine router");
-	check_version();
+	ee_worker_await_version(&slot->waits);
 	/* what executors that we start do not see, we shall */
 	(void) ee_log_watch_late();
 	ee_incident_started(&ee_worker_unit);
@@ -142,10 +139,7 @@ ee_router_main(Datum arg)
 		}
 		if (pg_atomic_exchange_u32(&slot->changed, 0) != 0 ||
 			!roles_are_current())
-		{
-			check_version();
 			read_roles();
-		}
 		watch();
 		note_news();
 		ee_incident_publish(&ee_worker_unit);
@@ -208,40 +202,6 @@ ee_router_main(Datum arg)
 			wait = Min(wait, MILESTONE_INTERVAL_MS);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		ee_worker_wait(wait, EE_WAIT_ROUTER);
-	}
-}
-
-/*
- * A library that is newer or older than the tables stands still until ALTER
- * EXTENSION UPDATE, or a restart, brings the two together.  Meanwhile it passes
- * for a router that has yet to start.
- */
-static void
-check_version(void)
-{
-	for (;;)
-	{
-		bool		good;
-
-		ee_worker_begin();
-		good = strcmp(ee_extension_version(), ee_library_version) == 0;
-		if (!good && !slot->waits)
-			ereport(LOG,
-					(errmsg("event_engine waits in database \"%s\": its library is version %s, the extension there %s",
-							get_database_name(MyDatabaseId), ee_library_version,
-							ee_extension_version()),
-					 errdetail("Events can be published, and are delivered afterwards."),
-					 errhint("Run ALTER EXTENSION event_engine UPDATE in that database; if its version is the higher one, install the library of that version and restart the server.")));
-		if (good && slot->waits)
-			ereport(LOG,
-					(errmsg("event_engine goes on in database \"%s\": the extension there is version %s now",
-							get_database_name(MyDatabaseId),
-							ee_extension_version())));
-		slot->waits = !good;
-		ee_worker_commit();
-		if (good)
-			return;
-		ee_worker_wait(ee_config_worker_launch_interval, EE_WAIT_ROUTER);
 	}
 }
 

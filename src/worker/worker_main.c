@@ -33,13 +33,19 @@
 #include "utils/timestamp.h"
 
 #include "ground/compat.h"
+#include "ground/config.h"
 #include "ground/extension.h"
+#include "ground/library_version.h"
+#include "ground/shared.h"
 #include "worker/worker_main.h"
 
 #define STATISTICS_INTERVAL_MS	1000
 
 static void override(const char *name, const char *value);
 static bool lock_extension(void);
+static bool version_fits(void);
+
+static bool awaits_version = false;
 
 const EeUnit ee_worker_unit = {
 	ee_worker_begin, ee_worker_commit, ee_worker_abort, false
@@ -182,6 +188,48 @@ ee_worker_reload(void)
 	}
 }
 
+/*
+ * A library that is newer or older than the tables stands still until ALTER
+ * EXTENSION UPDATE, or a restart, brings the two together.
+ */
+void
+ee_worker_await_version(volatile bool *waits)
+{
+	bool		told = false;
+
+	awaits_version = true;
+	for (;;)
+	{
+		bool		fits;
+
+		ee_worker_begin();
+		fits = version_fits();
+		if (!fits && !told)
+			ereport(LOG,
+					(errmsg("event_engine waits in database \"%s\": its library is version %s, the extension there %s",
+							get_database_name(MyDatabaseId),
+							ee_library_version, ee_extension_version()),
+					 errdetail("Events can be published, and are delivered afterwards."),
+					 errhint("Run ALTER EXTENSION event_engine UPDATE in that database; if its version is the higher one, install the library of that version and restart the server.")));
+		if (fits && told)
+			ereport(LOG,
+					(errmsg("event_engine goes on in database \"%s\": the extension there is version %s now",
+							get_database_name(MyDatabaseId),
+							ee_extension_version())));
+		told = !fits;
+		ee_worker_commit();
+		if (waits != NULL)
+			*waits = !fits;
+		if (fits)
+			break;
+		ee_worker_wait(ee_config_worker_launch_interval, EE_WAIT_ROUTER);
+		/* the server starts it again, with the library of then */
+		if (!ee_shared_available())
+			proc_exit(1);
+	}
+	awaits_version = false;
+}
+
 void
 ee_worker_begin(void)
 {
@@ -198,7 +246,23 @@ ee_worker_begin(void)
 						get_database_name(MyDatabaseId))));
 		proc_exit(0);
 	}
+	if (!awaits_version && !version_fits())
+	{
+		/* who starts us does so again, with another library or waiting */
+		ereport(LOG,
+				(errmsg("%s ends: its library is version %s, the extension in database \"%s\" %s now",
+						MyBgworkerEntry->bgw_type, ee_library_version,
+						get_database_name(MyDatabaseId),
+						ee_extension_version())));
+		proc_exit(1);
+	}
 	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static bool
+version_fits(void)
+{
+	return strcmp(ee_extension_version(), ee_library_version) == 0;
 }
 
 /*

@@ -42,8 +42,15 @@ extern void ee_worker_wait(long timeout_ms, EeWait what);
 extern void ee_worker_reload(void);
 
 /*
+ * First of all: wait until the extension is of the version of the library.
+ * *waits tells others; it may be NULL.
+ */
+extern void ee_worker_await_version(volatile bool *waits);
+
+/*
  * A transaction of a worker: with a snapshot, and the extension locked so
- * that it stays.  Ends the process when the extension is gone.
+ * that it stays.  Ends the process when the extension is gone, or of another
+ * version than it was.
  */
 extern void ee_worker_begin(void);
 extern void ee_worker_commit(void);

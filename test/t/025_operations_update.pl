@@ -171,7 +171,7 @@ $node->stop;
 
 # ---- not preloaded
 
-my $late = new_server('late', preload => 0);
+my $late = new_server('late', preload => 0, conf => $CONF);
 $late->safe_psql('postgres', 'CREATE DATABASE shop');
 $late->safe_psql('shop', "CREATE EXTENSION event_engine VERSION '$FIRST'");
 set_up($late, 'shop');
@@ -184,6 +184,20 @@ $late->safe_psql('shop', 'ALTER EXTENSION event_engine UPDATE');
 $session->query_safe("SELECT publish('order.placed')");
 is($session->query_safe('SELECT event_engine.process_batch()'), '1', 'and goes on after the update');
 is($session->query_safe('SELECT count(*) FROM seen'), '2', 'in full');
+$session->quit;
+
+# A worker that somebody has started with what was installed then.
+$late->append_conf('postgresql.conf', $OLDER);
+$late->reload;
+$offset = -s $late->logfile;
+wait_until($late, 'shop', "SELECT current_setting('dynamic_library_path') <> '\$libdir'", 'the older library is back');
+$session = $late->background_psql('shop', on_error_stop => 0);
+$session->query_until(qr/starting/, "\\echo starting\nSELECT event_engine.start_event_worker();\n");
+wait_for_log_line($late, qr/waits in database "shop": its library is version \Q$FIRST\E/, $offset, 'a worker waits');
+$late->append_conf('postgresql.conf', "dynamic_library_path = '\$libdir'");
+$late->reload;
+$late->safe_psql('shop', "SELECT publish('order.placed')");
+wait_until($late, 'shop', 'SELECT count(*) = 3 FROM seen', 'and is started again with the newer one');
 $session->quit;
 $late->stop;
 done_testing();
