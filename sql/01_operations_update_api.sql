@@ -20,9 +20,11 @@ COMMENT ON FUNCTION event_engine.announce_update() IS
  * anybody looks for one.
  *
  *	tables		names in schema event_engine
+ *	mode		as of LOCK TABLE
  *	patience	then it gives up
  */
 CREATE FUNCTION event_engine.lock_for_update(tables text[],
+		mode text DEFAULT 'ACCESS EXCLUSIVE',
 		patience interval DEFAULT '1 minute')
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -39,8 +41,8 @@ BEGIN
 			FOREACH name IN ARRAY tables LOOP
 				PERFORM set_config('lock_timeout',
 					CASE WHEN first THEN '300ms' ELSE '50ms' END, true);
-				EXECUTE format('LOCK TABLE ONLY event_engine.%I IN ACCESS EXCLUSIVE MODE',
-					name);
+				EXECUTE format('LOCK TABLE ONLY event_engine.%I IN %s MODE',
+					name, mode);
 				first := false;
 			END LOOP;
 			RETURN;
@@ -57,7 +59,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION event_engine.lock_for_update(text[], interval) IS
+COMMENT ON FUNCTION event_engine.lock_for_update(text[], text, interval) IS
 	'Internal: locks tables that an update alters, without being in the way for long.';
 
 /*

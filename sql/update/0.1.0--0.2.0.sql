@@ -11,5 +11,9 @@ DROP VIEW event_engine.duties;
 
 \new 61_workflow_late_state.sql
 
-/* Audit.  The triggers lock the tables of the configuration, for a moment. */
+/* Audit.  Its triggers need those who write to these tables to wait. */
+SELECT event_engine.lock_for_update('{event_dead_letters,event_definitions,event_maintenance,event_replays,
+	event_responders,event_retention,event_rules,event_schedules,
+	event_schemas,subscriptions,workflow_definitions,workflow_event_triggers}',
+	'SHARE ROW EXCLUSIVE');
 \new 79_operations_audit_state.sql
