@@ -180,8 +180,20 @@ $session->query_safe("SELECT publish('order.placed')");
 is($session->query_safe('SELECT event_engine.process_batch()'), '1', 'a session delivers');
 update_fails($late, 'shop', "-c dynamic_library_path=$dir:\\\$libdir",
 	'Reconnect, so that the library is loaded that is installed now.');
-$late->safe_psql('shop', 'ALTER EXTENSION event_engine UPDATE');
-$session->query_safe("SELECT publish('order.placed')");
+
+# Somebody is at work on what the update alters: it waits, and is in nobody's way.
+my $holder = $late->background_psql('shop');
+$holder->query_safe("BEGIN; SELECT event_engine.pause_subscription('see')");
+my $update = $late->background_psql('shop');
+$update->query_until(qr/updating/, "\\echo updating\nALTER EXTENSION event_engine UPDATE;\n");
+wait_until($late, 'shop', "SELECT count(*) = 1 FROM pg_stat_activity"
+	  . " WHERE query LIKE 'ALTER EXTENSION%' AND wait_event IN ('relation', 'PgSleep')", 'the update waits');
+$session->query_safe("SET statement_timeout = '5s'; SELECT publish('order.placed'); RESET statement_timeout");
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+wait_until($late, 'shop', "SELECT extversion = '$CURRENT' FROM pg_extension WHERE extname = 'event_engine'",
+	'and is done when it may be');
+$update->quit;
 is($session->query_safe('SELECT event_engine.process_batch()'), '1', 'and goes on after the update');
 is($session->query_safe('SELECT count(*) FROM seen'), '2', 'in full');
 $session->quit;
