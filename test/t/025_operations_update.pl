@@ -175,6 +175,11 @@ my $late = new_server('late', preload => 0, conf => $CONF);
 $late->safe_psql('postgres', 'CREATE DATABASE shop');
 $late->safe_psql('shop', "CREATE EXTENSION event_engine VERSION '$FIRST'");
 set_up($late, 'shop');
+$late->safe_psql('postgres', 'CREATE ROLE publisher LOGIN');
+$late->safe_psql('shop', "CALL event_engine.grant_duty('publisher', 'publisher')");
+$late->safe_psql('shop', "SELECT publish('order.placed')");
+$late->command_ok([ 'pg_dump', '-d', $late->connstr('shop'), '-Fc', '-f', "$dir/first" ], 'a dump of the first release');
+$late->safe_psql('shop', 'SELECT event_engine.process_batch()');
 my $session = $late->background_psql('shop');
 $session->query_safe("SELECT publish('order.placed')");
 is($session->query_safe('SELECT event_engine.process_batch()'), '1', 'a session delivers');
@@ -195,7 +200,7 @@ wait_until($late, 'shop', "SELECT extversion = '$CURRENT' FROM pg_extension WHER
 	'and is done when it may be');
 $update->quit;
 is($session->query_safe('SELECT event_engine.process_batch()'), '1', 'and goes on after the update');
-is($session->query_safe('SELECT count(*) FROM seen'), '2', 'in full');
+is($session->query_safe('SELECT count(*) FROM seen'), '3', 'in full');
 $session->quit;
 
 # A worker that somebody has started with what was installed then.
@@ -209,8 +214,18 @@ wait_for_log_line($late, qr/waits in database "shop": its library is version \Q$
 $late->append_conf('postgresql.conf', "dynamic_library_path = '\$libdir'");
 $late->reload;
 $late->safe_psql('shop', "SELECT publish('order.placed')");
-wait_until($late, 'shop', 'SELECT count(*) = 3 FROM seen', 'and is started again with the newer one');
+wait_until($late, 'shop', 'SELECT count(*) = 4 FROM seen', 'and is started again with the newer one');
 $session->quit;
+
+# ---- a dump of the first release
+
+$late->safe_psql('postgres', 'CREATE DATABASE restored');
+$late->safe_psql('restored', "CREATE EXTENSION event_engine VERSION '$FIRST'");
+$late->command_ok([ 'pg_restore', '--exit-on-error', '-d', $late->connstr('restored'), "$dir/first" ], 'it is restored');
+$late->safe_psql('restored', 'ALTER EXTENSION event_engine UPDATE');
+$late->safe_psql('restored', q(SET ROLE publisher; SELECT event_engine.publish_event('order.placed', '{"i": 0}')));
+is($late->safe_psql('restored', 'SELECT event_engine.process_batch()'), '2', 'what it held is delivered, and what is new');
+is($late->safe_psql('restored', "SELECT event_engine.duties_of('publisher')"), '{publisher}', 'and who had a duty has it');
 $late->stop;
 done_testing();
 
