@@ -8,7 +8,7 @@ CREATE TEMP VIEW member AS
 		pg_identify_object(d.classid, d.objid, d.objsubid) AS i
 	WHERE e.extname = 'event_engine' AND d.refclassid = 'pg_extension'::regclass
 		AND d.deptype = 'e'
-	UNION ALL
+	UNION
 	-- what belongs to its tables
 	SELECT t.classid, t.objid, i.type || ' ' || i.identity
 	FROM pg_depend AS d JOIN pg_extension AS e ON d.refobjid = e.oid
@@ -37,7 +37,7 @@ $$;
 
 CREATE TEMP VIEW catalog AS
 SELECT m.object, f.what, f.value
-FROM (SELECT DISTINCT * FROM member) AS m
+FROM member AS m
 LEFT JOIN pg_init_privs AS i ON i.classoid = m.classid AND i.objoid = m.objid
 	AND i.objsubid = 0,
 	LATERAL (VALUES ('comment', obj_description(m.objid, m.classid::regclass::name)),
