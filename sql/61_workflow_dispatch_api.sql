@@ -139,7 +139,9 @@ CREATE FUNCTION event_engine.dispatcher_due(number integer)
 			JOIN event_engine.workflow_instances AS i ON i.id = p.instance_id
 			WHERE p.number = dispatcher_due.number LIMIT 1),
 		(SELECT now() FROM event_engine.workflow_late AS l
-			WHERE l.number = dispatcher_due.number LIMIT 1))
+			WHERE l.number = dispatcher_due.number LIMIT 1),
+		(SELECT now() FROM event_engine.workflow_postponed_triggers AS p
+			WHERE p.number = dispatcher_due.number LIMIT 1))
 $$;
 COMMENT ON FUNCTION event_engine.dispatcher_due(integer) IS
 	'Internal: when the workflows of a dispatcher next have something to do by the clock.';

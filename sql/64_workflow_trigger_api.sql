@@ -94,6 +94,30 @@ RETURN jsonb_build_object('workflow', jsonb_build_object('id', i.id,
 COMMENT ON FUNCTION event_engine.workflow_variables(event_engine.workflow_instances) IS
 	'Internal: an instance as conditions see it.';
 
+/*
+ * Nobody is waited for, neither a client that has an instance locked nor
+ * another lane: what would have to be is busy, and the trigger is fired later.
+ */
+CREATE FUNCTION event_engine.trigger_turn(t event_engine.workflow_event_triggers)
+	RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+RETURN pg_try_advisory_xact_lock(
+	hashtextextended('event_engine trigger ' || t.workflow, 0));
+COMMENT ON FUNCTION event_engine.trigger_turn(event_engine.workflow_event_triggers) IS
+	'Internal: whether no other transaction fires triggers of the workflow.';
+
+CREATE FUNCTION event_engine.trigger_takes(instances uuid[])
+	RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp AS $$
+	SELECT count(*) = cardinality(instances) FROM (
+		SELECT FROM event_engine.workflow_instances AS i
+		WHERE i.id = ANY (instances) FOR UPDATE SKIP LOCKED) AS l
+$$;
+COMMENT ON FUNCTION event_engine.trigger_takes(uuid[]) IS
+	'Internal: locks instances, unless somebody else has one locked.';
+
 CREATE FUNCTION event_engine.fire_start(t event_engine.workflow_event_triggers,
 		event event_engine.event, envelope jsonb, key text)
 	RETURNS text
@@ -101,6 +125,7 @@ CREATE FUNCTION event_engine.fire_start(t event_engine.workflow_event_triggers,
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	running uuid;
+	others uuid[];
 BEGIN
 	IF jsonb_path_match(envelope, COALESCE(t.event_condition, 'true')::jsonpath,
 			'{}', true) IS NOT TRUE AND t.event_condition IS NOT NULL THEN
@@ -116,19 +141,22 @@ BEGIN
 	END IF;
 	IF t.policy <> 'always' THEN
 		-- one at a time: who comes second sees what the first has started
-		PERFORM pg_advisory_xact_lock(
-			hashtextextended('event_engine trigger ' || t.workflow, 0));
-		FOR running IN SELECT i.id FROM event_engine.workflow_instances AS i
+		IF NOT event_engine.trigger_turn(t) THEN
+			RETURN 'busy';
+		END IF;
+		others := ARRAY(SELECT i.id FROM event_engine.workflow_instances AS i
 			WHERE i.workflow = t.workflow AND i.finished_at IS NULL
 				AND i.correlation_key IS NOT DISTINCT FROM key
-			ORDER BY i.id
-		LOOP
-			IF t.policy = 'if_none_running' THEN
-				RETURN 'skipped';
-			END IF;
-			PERFORM event_engine.cancel_workflow(running,
-				format('started again because of event %s', event.id));
-		END LOOP;
+			ORDER BY i.id);
+		IF t.policy = 'if_none_running' AND others <> '{}' THEN
+			RETURN 'skipped';
+		END IF;
+		IF NOT event_engine.trigger_takes(others) THEN
+			RETURN 'busy';
+		END IF;
+		PERFORM event_engine.cancel_workflow(o.id,
+				format('started again because of event %s', event.id))
+			FROM unnest(others) AS o (id);
 	END IF;
 	running := event_engine.start_workflow(t.workflow,
 		event_engine.trigger_input(t.input_mapping, envelope), key, NULL,
@@ -151,8 +179,12 @@ CREATE FUNCTION event_engine.fire_cancel(t event_engine.workflow_event_triggers,
 DECLARE
 	running event_engine.workflow_instances;
 	holds boolean;
-	result text := 'skipped';
+	wanted uuid[] := '{}';
+	unknown uuid[] := '{}';
 BEGIN
+	IF NOT event_engine.trigger_turn(t) THEN
+		RETURN 'busy';
+	END IF;
 	FOR running IN SELECT i.* FROM event_engine.workflow_instances AS i
 		WHERE i.workflow = t.workflow AND i.finished_at IS NULL
 			AND (t.correlation_key IS NULL OR i.correlation_key = key)
@@ -163,28 +195,35 @@ BEGIN
 			t.event_condition::jsonpath,
 			event_engine.workflow_variables(running), true);
 		IF holds IS NULL THEN
-			result := event_engine.trigger_failed(t, event, format(
-				'condition of a trigger is neither true nor false for workflow %s',
-				running.id), jsonb_build_object('condition', t.event_condition));
+			unknown := unknown || running.id;
 		ELSIF holds THEN
-			PERFORM event_engine.cancel_workflow(running.id,
-				format('cancelled by event %s', event.id));
-			result := 'cancelled';
+			wanted := wanted || running.id;
 		END IF;
 	END LOOP;
-	RETURN result;
+	IF NOT event_engine.trigger_takes(wanted) THEN
+		RETURN 'busy';
+	END IF;
+	PERFORM event_engine.trigger_failed(t, event, format(
+			'condition of a trigger is neither true nor false for workflow %s',
+			u.id), jsonb_build_object('condition', t.event_condition))
+		FROM unnest(unknown) AS u (id);
+	PERFORM event_engine.cancel_workflow(w.id,
+			format('cancelled by event %s', event.id))
+		FROM unnest(wanted) AS w (id);
+	RETURN CASE WHEN wanted <> '{}' THEN 'cancelled'
+		WHEN unknown <> '{}' THEN 'failed' ELSE 'skipped' END;
 END
 $$;
 COMMENT ON FUNCTION event_engine.fire_cancel(event_engine.workflow_event_triggers, event_engine.event, jsonb, text) IS
 	'Internal: cancels the workflows that an event is meant for.';
 
 /*
- * fire_trigger: what a trigger does because of an event.  What is wrong with
+ * try_trigger: what a trigger does because of an event.  What is wrong with
  * its paths is written down as its failure, and harms nobody else.
  *
- * Result: started, cancelled, skipped, or failed.
+ * Result: started, cancelled, skipped, failed; or busy, then it did nothing.
  */
-CREATE FUNCTION event_engine.fire_trigger(id uuid, event event_engine.event)
+CREATE FUNCTION event_engine.try_trigger(id uuid, event event_engine.event)
 	RETURNS text
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp AS $$
@@ -234,8 +273,65 @@ BEGIN
 	RETURN event_engine.fire_cancel(t, event, envelope, key);
 END
 $$;
+COMMENT ON FUNCTION event_engine.try_trigger(uuid, event_engine.event) IS
+	'Internal: what a trigger does because of an event, unless somebody is in the way.';
+
+/*
+ * fire_trigger: the same; or later, where somebody is in the way, or where
+ * others of the same workflow are to be fired later.
+ */
+CREATE FUNCTION event_engine.fire_trigger(id uuid, event event_engine.event)
+	RETURNS text
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result text := 'busy';
+BEGIN
+	PERFORM FROM event_engine.workflow_postponed_triggers AS p
+		JOIN event_engine.workflow_event_triggers AS t
+			ON t.number = p.number AND t.workflow = p.workflow
+		WHERE t.id = fire_trigger.id;
+	IF NOT FOUND THEN
+		result := event_engine.try_trigger(id, event);
+	END IF;
+	IF result = 'busy' THEN
+		INSERT INTO event_engine.workflow_postponed_triggers
+				(number, workflow, trigger_id, seq, event)
+			SELECT t.number, t.workflow, t.id, event.seq, event
+			FROM event_engine.workflow_event_triggers AS t
+			WHERE t.id = fire_trigger.id
+			ON CONFLICT DO NOTHING;
+		result := 'postponed';
+	END IF;
+	RETURN result;
+END
+$$;
 COMMENT ON FUNCTION event_engine.fire_trigger(uuid, event_engine.event) IS
-	'Internal: what a trigger does because of an event.';
+	'Internal: what a trigger does because of an event, now or later.';
+
+/* True: it is done.  Those of a workflow are fired one after the other. */
+CREATE FUNCTION event_engine.fire_postponed_trigger(postponed bigint)
+	RETURNS boolean
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p event_engine.workflow_postponed_triggers;
+BEGIN
+	SELECT o.* INTO p FROM event_engine.workflow_postponed_triggers AS o
+		WHERE o.nr = postponed;
+	PERFORM FROM event_engine.workflow_postponed_triggers AS o
+		WHERE o.number = p.number AND o.workflow = p.workflow AND o.nr < p.nr;
+	IF p.nr IS NULL OR FOUND
+		OR event_engine.try_trigger(p.trigger_id, p.event) = 'busy' THEN
+		RETURN false;
+	END IF;
+	DELETE FROM event_engine.workflow_postponed_triggers AS o
+		WHERE o.nr = postponed;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION event_engine.fire_postponed_trigger(bigint) IS
+	'Internal: fires a trigger that could not be fired before.';
 
 /* ---- Create, change, remove ---- */
 

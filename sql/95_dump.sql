@@ -36,6 +36,8 @@ SELECT pg_extension_config_dump('event_engine.workflow_definitions', '');
 SELECT pg_extension_config_dump('event_engine.workflow_instances', '');
 SELECT pg_extension_config_dump('event_engine.workflow_postponed', '');
 SELECT pg_extension_config_dump('event_engine.workflow_late', '');
+SELECT pg_extension_config_dump('event_engine.workflow_postponed_triggers', '');
+SELECT pg_extension_config_dump('event_engine.workflow_postponed_triggers_nr_seq', '');
 SELECT pg_extension_config_dump('event_engine.workflow_steps', '');
 SELECT pg_extension_config_dump('event_engine.workflow_wait_keys', '');
 SELECT pg_extension_config_dump('event_engine.workflow_waits', '');

@@ -40,6 +40,7 @@
 #include "ground/plan.h"
 #include "workflow/dispatch.h"
 #include "workflow/look_back.h"
+#include "workflow/postponed.h"
 #include "workflow/resume.h"
 #include "workflow/timer.h"
 #include "workflow/trigger.h"
@@ -247,6 +248,10 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 		(void) cut_off(delivery, batch, NULL);
 	fired = ee_trigger_fire(&triggers, looked_back ?
 							batch->next->at.seq : 0);
+	if (triggers.postponed)
+		delivery->base->next_due = Min(delivery->base->next_due,
+									   GetCurrentTimestamp() +
+									   EE_POSTPONED_USECS);
 	if (!complete)
 		batch->exhausted = false;
 	ee_batch_end(batch);

@@ -27,6 +27,7 @@
 #include "workflow/postponed.h"
 #include "workflow/resume.h"
 #include "workflow/timer.h"
+#include "workflow/trigger.h"
 
 /* No step is begun later in a round, and no more are looked up. */
 #define ROUND_USECS			(5 * INT64CONST(1000))
@@ -140,6 +141,7 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 	EeDelayed  *delayed = NULL;
 	EeLate	   *late = NULL;
 	bool		more = false;
+	bool		triggers_left;
 	int			over = 0;
 
 	progress->round.outcome = EE_ROUND_IDLE;
@@ -179,10 +181,15 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 		ee_late_end(delivery, late, progress->steps.done);
 	if (delayed != NULL)
 		over = ee_delayed_end(delivery, delayed, progress->steps.done);
+	over += ee_trigger_fire_postponed(delivery->subscription->number,
+									  &triggers_left);
 	if (progress->steps.done < list->n || list->n == list->max)
 		delivery->next_due = DT_NOBEGIN;
 	else
 		find_next_due(delivery, list->n == 0 && over == 0);
+	if (triggers_left)
+		delivery->next_due = Min(delivery->next_due, GetCurrentTimestamp() +
+								 EE_POSTPONED_USECS);
 	progress->round.delivered = progress->steps.resumed;
 	progress->round.failed = progress->steps.failed;
 	if (progress->steps.done > 0 || over > 0)

@@ -6,7 +6,10 @@
  * name.  Which of them a trigger wants is found out while the batch is read;
  * what it does then, in SQL (64_workflow_trigger_api.sql), is done when it is
  * known how far the cursor will move: so each event fires each trigger
- * exactly once.
+ * exactly once.  Where an instance that is to be cancelled is locked by
+ * somebody else, or another lane fires triggers of the workflow, that is
+ * written down and done later (workflow_postponed_triggers): who waited for
+ * others with instances of his own locked might wait for ever.
  *
  * Nothing here raises an error because of what a trigger says: its paths are
  * asked silently, and what they cannot tell is written down as a failure.
@@ -35,6 +38,9 @@
 #include "ground/plan.h"
 #include "routing/match.h"
 #include "workflow/trigger.h"
+
+/* That were postponed, at once. */
+#define POSTPONED_MAX	100
 
 typedef struct EventTrigger
 {
@@ -71,6 +77,7 @@ ee_trigger_begin(EeTriggers *triggers, int32 number)
 	ListCell   *lc;
 
 	triggers->list = triggers->noted = NIL;
+	triggers->postponed = false;
 	triggers->context = CurrentMemoryContext;
 	if (known_generation == 0 ||
 		known_generation !=
@@ -250,8 +257,8 @@ int
 ee_trigger_fire(EeTriggers *triggers, int64 seq)
 {
 	static EePlan fire =
-		EE_PLAN("SELECT event_engine.fire_trigger($1, $2)", "uuid",
-				"event_engine.event");
+		EE_PLAN("SELECT event_engine.fire_trigger($1, $2) = 'postponed'",
+				"uuid", "event_engine.event");
 	Datum		outer = ee_causation_event;
 	EePlanFrame frame;
 	EeIdentity	saved;
@@ -266,6 +273,7 @@ ee_trigger_fire(EeTriggers *triggers, int64 seq)
 	{
 		Firing	   *firing = lfirst(lc);
 		Datum		values[2];
+		bool		isnull;
 
 		if (firing->seq > seq)
 			break;
@@ -276,10 +284,57 @@ ee_trigger_fire(EeTriggers *triggers, int64 seq)
 		ee_causation_set(firing->event);
 		ee_plan_execute(&fire, values, NULL, false, 1);
 		ee_causation_set(outer);
+		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+									   SPI_tuptable->tupdesc, 1, &isnull)))
+			triggers->postponed = true;
 		SPI_freetuptable(SPI_tuptable);
 		n++;
 	}
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return n;
+}
+
+int
+ee_trigger_fire_postponed(int32 number, bool *left)
+{
+	static EePlan find =
+		EE_PLAN("SELECT nr, event FROM event_engine.workflow_postponed_triggers "
+				"WHERE number = $1 ORDER BY nr LIMIT $2", "int4", "int4");
+	static EePlan fire =
+		EE_PLAN("SELECT event_engine.fire_postponed_trigger($1)", "int8");
+	Datum		outer = ee_causation_event;
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		values[2];
+	SPITupleTable *rows;
+	int			n;
+	int			fired = 0;
+
+	values[0] = Int32GetDatum(number);
+	values[1] = Int32GetDatum(POSTPONED_MAX);
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
+	n = (int) ee_plan_execute(&find, values, NULL, false, 0);
+	rows = SPI_tuptable;
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Datum		nr = SPI_getbinval(rows->vals[i], rows->tupdesc, 1,
+									   &isnull);
+
+		CHECK_FOR_INTERRUPTS();
+		ee_causation_set(SPI_getbinval(rows->vals[i], rows->tupdesc, 2,
+									   &isnull));
+		ee_plan_execute(&fire, &nr, NULL, false, 1);
+		ee_causation_set(outer);
+		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+									   SPI_tuptable->tupdesc, 1, &isnull)))
+			fired++;
+	}
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	*left = fired < n || n == POSTPONED_MAX;
+	return fired;
 }

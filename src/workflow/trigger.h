@@ -22,6 +22,7 @@ typedef struct EeTriggers
 {
 	List	   *list;			/* of the dispatcher; NIL: none, all is cheap */
 	List	   *noted;			/* firings to be made, in order */
+	bool		postponed;		/* one of those made, to a moment later */
 	MemoryContext context;
 } EeTriggers;
 
@@ -52,5 +53,11 @@ extern void ee_trigger_note(EeTriggers *triggers, TupleTableSlot *slot,
  * that moves the cursor there.  Returns how many were.
  */
 extern int	ee_trigger_fire(EeTriggers *triggers, int64 seq);
+
+/*
+ * Fire those that could not be fired before, because somebody was in the way.
+ * How many were; *left: some could not again.
+ */
+extern int	ee_trigger_fire_postponed(int32 number, bool *left);
 
 #endif							/* EE_TRIGGER_H */
