@@ -16,6 +16,9 @@
  *	timeout_ms				of one step
  *	instance_timeout_ms		of all of an instance; also instance_timeout, an
  *							interval; 0: none
+ *	keep_for_ms				how long instances stay once they are over; also
+ *							keep_for, an interval; 0: for ever, null: as
+ *							event_engine.workflow_retention says
  */
 CREATE FUNCTION event_engine.workflow_options(options jsonb,
 		base jsonb DEFAULT NULL)
@@ -45,6 +48,12 @@ BEGIN
 		ELSIF option.key IN ('instance_timeout_ms', 'instanceTimeoutMs') THEN
 			result := result
 				|| jsonb_build_object('instance_timeout_ms', option.value);
+		ELSIF option.key IN ('keep_for', 'keepFor') THEN
+			timeout := (option.value #>> '{}')::interval;
+			result := result || jsonb_build_object('keep_for_ms',
+				round(extract(epoch FROM timeout) * 1000));
+		ELSIF option.key IN ('keep_for_ms', 'keepForMs') THEN
+			result := result || jsonb_build_object('keep_for_ms', option.value);
 		ELSIF option.key IN ('max_attempts', 'maxAttempts', 'backoff_ms',
 				'backoffMs', 'backoff_factor', 'backoffFactor',
 				'backoff_max_ms', 'backoffMaxMs', 'maxBackoffMs',
@@ -55,7 +64,7 @@ BEGIN
 		ELSE
 			RAISE EXCEPTION USING ERRCODE = 'VE503',
 				MESSAGE = format('unknown option "%s" of a workflow', option.key),
-				HINT = 'Options are max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, instance_timeout, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
+				HINT = 'Options are max_attempts, backoff_ms, backoff_factor, backoff_max_ms, jitter, timeout_ms, instance_timeout, keep_for, retryPolicy {maxAttempts, backoffMs, exponentialBackoff, jitter}.';
 		END IF;
 	END LOOP;
 	IF jsonb_typeof(result -> 'instance_timeout_ms') <> 'number'
@@ -64,6 +73,13 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'VE503',
 			MESSAGE = 'invalid value of option "instance_timeout"',
 			DETAIL = 'It must be between nothing and ten years.';
+	END IF;
+	IF jsonb_typeof(result -> 'keep_for_ms') NOT IN ('number', 'null')
+		OR (result ->> 'keep_for_ms')::numeric
+			NOT BETWEEN 0 AND 3153600000000 THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE503',
+			MESSAGE = 'invalid value of option "keep_for"',
+			DETAIL = 'It must be between nothing and a hundred years.';
 	END IF;
 	RETURN result;
 END

@@ -134,6 +134,64 @@ COMMENT ON FUNCTION event_engine.list_workflow_definitions(text) IS
 
 /* ---- Instances that are over ---- */
 
+/* The caller has them locked. */
+CREATE FUNCTION event_engine.forget_instances(ids uuid[])
+	RETURNS bigint
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp AS $$
+	DELETE FROM event_engine.workflow_steps AS s
+		WHERE s.instance_id = ANY (ids);
+	DELETE FROM event_engine.workflow_compensations AS c
+		WHERE c.instance_id = ANY (ids);
+	DELETE FROM event_engine.workflow_instances AS i WHERE i.id = ANY (ids);
+	SELECT COALESCE(cardinality(ids), 0)::bigint
+$$;
+COMMENT ON FUNCTION event_engine.forget_instances(uuid[]) IS
+	'Internal: deletes instances that are over, with their history.';
+
+/*
+ * forget_workflows: what maintenance does with instances that ended long ago.
+ * Those that failed stay until somebody has looked at them.
+ *
+ *	keep_for		where the definition does not say; null: for ever
+ *	max_instances	at once
+ *
+ * Result: how many.  Below max_instances: no more at present.
+ */
+CREATE FUNCTION event_engine.forget_workflows(keep_for interval,
+		max_instances integer)
+	RETURNS bigint
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	definition record;
+	ids uuid[];
+	n bigint := 0;
+BEGIN
+	FOR definition IN SELECT d.id, CASE
+				WHEN d.options ->> 'keep_for_ms' IS NULL THEN forget_workflows.keep_for
+				WHEN d.options ->> 'keep_for_ms' <> '0' THEN
+					(d.options ->> 'keep_for_ms')::double precision
+						* interval '1 millisecond' END AS kept
+		FROM event_engine.workflow_definitions AS d
+	LOOP
+		CONTINUE WHEN definition.kept IS NULL;
+		SELECT array_agg(o.id) INTO ids FROM (SELECT i.id
+			FROM event_engine.workflow_instances AS i
+			WHERE i.definition_id = definition.id
+				AND i.finished_at < clock_timestamp() - definition.kept
+				AND i.status IN ('completed', 'cancelled', 'timed_out')
+			ORDER BY i.finished_at LIMIT max_instances - n
+			FOR UPDATE SKIP LOCKED) AS o;
+		n := n + event_engine.forget_instances(ids);
+		EXIT WHEN n >= max_instances;
+	END LOOP;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION event_engine.forget_workflows(interval, integer) IS
+	'Internal: deletes instances whose time to be kept is over.';
+
 /*
  * delete_workflows: forget instances that are over, with their history, those
  * that ended first before the others.
@@ -172,18 +230,13 @@ BEGIN
 					AND pg_has_role(caller, d.owner::oid, 'USAGE')))
 		ORDER BY i.finished_at LIMIT max_instances
 		FOR UPDATE SKIP LOCKED) AS o;
-	DELETE FROM event_engine.workflow_steps AS s
-		WHERE s.instance_id = ANY (ids);
-	DELETE FROM event_engine.workflow_compensations AS c
-		WHERE c.instance_id = ANY (ids);
-	DELETE FROM event_engine.workflow_instances AS i WHERE i.id = ANY (ids);
 	IF ids IS NOT NULL THEN
 		PERFORM event_engine.audit_action('deleted', 'workflow_instances',
 			COALESCE(of_workflow, '*'), jsonb_build_object(
 				'count', cardinality(ids), 'status', in_status,
 				'finishedBefore', finished_before));
 	END IF;
-	RETURN COALESCE(cardinality(ids), 0);
+	RETURN event_engine.forget_instances(ids);
 END
 $$;
 COMMENT ON FUNCTION event_engine.delete_workflows_as(oid, timestamptz, text, text, integer) IS

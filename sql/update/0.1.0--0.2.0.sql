@@ -10,6 +10,8 @@
 DROP VIEW event_engine.duties;
 
 \new 61_workflow_late_state.sql
+\new 63_workflow_look_state.sql
+\new 64_workflow_postponed_state.sql
 
 /* Audit.  Its triggers need those who write to these tables to wait. */
 SELECT event_engine.lock_for_update('{event_dead_letters,event_definitions,event_maintenance,event_replays,
@@ -17,4 +19,3 @@ SELECT event_engine.lock_for_update('{event_dead_letters,event_definitions,event
 	event_schemas,subscriptions,workflow_definitions,workflow_event_triggers}',
 	'SHARE ROW EXCLUSIVE');
 \new 79_operations_audit_state.sql
-\new 64_workflow_postponed_state.sql

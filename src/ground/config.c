@@ -43,6 +43,7 @@ int			ee_config_operations_retention = 0;
 int			ee_config_operations_retention_limit = 0;
 int			ee_config_operations_dead_letter_retention = 0;
 int			ee_config_operations_log_retention = 0;
+int			ee_config_workflow_retention = 0;
 char	   *ee_config_operations_archive_directory = NULL;
 int			ee_config_worker_slots = 32;
 int			ee_config_worker_launch_interval = 10000;
@@ -309,6 +310,12 @@ define_operations(void)
 							"How long rows of the processing log are kept; 0: for ever.",
 							NULL,
 							&ee_config_operations_log_retention,
+							0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.workflow_retention",
+							"How long workflows are kept that are over; 0: for ever.",
+							"Those that failed stay.  Option keep_for of a workflow goes before it.",
+							&ee_config_workflow_retention,
 							0, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomStringVariable("event_engine.operations_archive_directory",

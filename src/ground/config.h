@@ -58,6 +58,7 @@ extern int	ee_config_operations_retention_limit;	/* seconds; 0: none */
 extern int	ee_config_operations_dead_letter_retention; /* seconds; 0: for
 														 * ever */
 extern int	ee_config_operations_log_retention; /* seconds; 0: for ever */
+extern int	ee_config_workflow_retention;	/* seconds; 0: for ever */
 extern char *ee_config_operations_archive_directory;
 
 /* worker */

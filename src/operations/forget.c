@@ -1,7 +1,8 @@
 /*
  * forget.c
  *	  Rows that are of no more use leave our tables: identifiers whose window
- *	  is over, milestones, settled dead letters, the log of finished deliveries.
+ *	  is over, milestones, settled dead letters, the log of finished deliveries,
+ *	  workflows that are over.
  *
  * By some thousands a unit, as a long transaction would keep vacuum from the
  * rows of all others.
@@ -17,6 +18,8 @@
 #include "operations/maintenance_log.h"
 
 #define ROWS_A_UNIT		10000
+/* Each has some rows of history. */
+#define WORKFLOWS_A_UNIT	1000
 /* How long a milestone is of use, and a note of what upkeep has done. */
 #define MILESTONE_DAYS	30
 #define NOTE_DAYS		90
@@ -37,6 +40,8 @@ typedef struct Forgettable
 } Forgettable;
 
 static uint64 forget(Forgettable *what, TimestampTz before);
+static void forget_workflows(const EeUnit *unit);
+static int64 forget_some_workflows(void);
 
 void
 ee_forget_run(const EeUnit *unit)
@@ -83,6 +88,7 @@ ee_forget_run(const EeUnit *unit)
 			unit->commit();
 		} while (n == ROWS_A_UNIT);
 	}
+	forget_workflows(unit);
 }
 
 static uint64
@@ -98,6 +104,49 @@ forget(Forgettable *what, TimestampTz before)
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
 	n = ee_plan_execute(&what->plan, values, NULL, false, 0);
+	ee_plan_end(&frame);
+	ee_identity_restore(&saved);
+	return n;
+}
+
+static void
+forget_workflows(const EeUnit *unit)
+{
+	int64		total = 0;
+	int64		n;
+
+	do
+	{
+		unit->begin();
+		n = ee_maintenance_alone() ? forget_some_workflows() : 0;
+		total += n;
+		if (n < WORKFLOWS_A_UNIT && total > 0)
+			ee_maintenance_log("forget", "workflow_instances",
+							   EE_MAINTAINED_DONE, total, -1, NULL);
+		unit->commit();
+	} while (n >= WORKFLOWS_A_UNIT);
+}
+
+static int64
+forget_some_workflows(void)
+{
+	static EePlan forget =
+		EE_PLAN("SELECT event_engine.forget_workflows("
+				"pg_catalog.make_interval(secs => NULLIF($1, 0)), $2)",
+				"int4", "int4");
+	EePlanFrame frame;
+	EeIdentity	saved;
+	Datum		values[] = {Int32GetDatum(ee_config_workflow_retention),
+	Int32GetDatum(WORKFLOWS_A_UNIT)};
+	int64		n;
+	bool		isnull;
+
+	ee_identity_engine(&saved);
+	ee_plan_begin(&frame);
+	ee_plan_by_index(&frame);
+	ee_plan_execute(&forget, values, NULL, false, 1);
+	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+									SPI_tuptable->tupdesc, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return n;
