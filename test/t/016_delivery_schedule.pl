@@ -56,7 +56,7 @@ SELECT event_engine.schedule_event('late', to_char(now() + interval '26 hours', 
 SELECT event_engine.schedule_event('abroad',
 	(SELECT to_char((m.m AT TIME ZONE 'Asia/Kathmandu'), 'MI HH24 DD "* *"')
 		FROM (SELECT date_trunc('minute', clock_timestamp()) + interval '1 minute'
-			+ CASE WHEN extract(second FROM clock_timestamp()) > 55 THEN interval '1 minute' ELSE '0' END) AS m (m)),
+			+ CASE WHEN extract(second FROM clock_timestamp()) > 45 THEN interval '1 minute' ELSE '0' END) AS m (m)),
 	'clock.ticked', '{"from": "abroad"}', time_zone => 'Asia/Kathmandu');
 SQL
 is($node->safe_psql('postgres', q{SELECT jobname, schedule, username, active FROM cron.job ORDER BY jobname}),
