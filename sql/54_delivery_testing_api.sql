@@ -26,30 +26,30 @@ CREATE FUNCTION event_engine.delivery_state(own event_engine.subscriptions,
 	RETURNS record
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	-- before the rows: what leaves the log from now on is seen as a row or not
+	-- taken for passed
+	passed CONSTANT boolean := (own.options -> 'immediate')::boolean
+		OR event_engine.passed_event(own.number, event);
 BEGIN
-	SELECT d.status, d.last_error, d.attempts, d.next_attempt_at
+	-- in one look, as an event goes from one table to the other
+	SELECT w.state, w.error, w.attempts, w.next_attempt_at
 		INTO state, error, attempts, next_attempt_at
-		FROM event_engine.deliveries AS d
-		WHERE d.subscription_number = own.number AND d.seq = event.seq;
-	IF FOUND THEN
-		RETURN;
-	END IF;
-	SELECT 'leased', l.attempts, l.expires_at
-		INTO state, attempts, next_attempt_at
-		FROM event_engine.event_leases AS l
-		WHERE l.subscription_number = own.number
-			AND event.seq = ANY (l.seqs) LIMIT 1;
-	IF FOUND THEN
-		RETURN;
-	END IF;
-	SELECT 'dead', l.error_message, l.retry_count INTO state, error, attempts
-		FROM event_engine.event_dead_letters AS l
-		WHERE l.subscriber = own.subscriber AND l.seq = event.seq
-			AND l.status = 'dead' LIMIT 1;
+		FROM (SELECT 1 AS nr, d.status AS state, d.last_error AS error,
+				d.attempts, d.next_attempt_at
+			FROM event_engine.deliveries AS d
+			WHERE d.subscription_number = own.number AND d.seq = event.seq
+			UNION ALL SELECT 2, 'leased', NULL, l.attempts, l.expires_at
+			FROM event_engine.event_leases AS l
+			WHERE l.subscription_number = own.number
+				AND event.seq = ANY (l.seqs)
+			UNION ALL SELECT 3, 'dead', l.error_message, l.retry_count, NULL
+			FROM event_engine.event_dead_letters AS l
+			WHERE l.subscriber = own.subscriber AND l.seq = event.seq
+				AND l.status = 'dead') AS w
+		ORDER BY w.nr LIMIT 1;
 	IF NOT FOUND THEN
-		state := CASE WHEN (own.options -> 'immediate')::boolean
-			OR event_engine.passed_event(own.number, event)
-			THEN 'done' ELSE 'pending' END;
+		state := CASE WHEN passed THEN 'done' ELSE 'pending' END;
 	END IF;
 END
 $$;

@@ -145,6 +145,17 @@ ee_cursor_try_lock_all(int32 number)
 EeCursor *
 ee_cursor_load(int32 number, int32 lane)
 {
+	/* a snapshot from before the lock would show where it stood then */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("events are delivered in transactions of isolation level READ COMMITTED only")));
+	return ee_cursor_peek(number, lane);
+}
+
+EeCursor *
+ee_cursor_peek(int32 number, int32 lane)
+{
 	static EePlan latest_move =
 		EE_PLAN("SELECT " CURSOR_COLUMNS
 				" FROM event_engine.subscription_cursor_moves"
@@ -164,11 +175,6 @@ ee_cursor_load(int32 number, int32 lane)
 	Datum		values[2];
 	bool		moved;
 
-	/* a snapshot from before the lock would show where it stood then */
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("events are delivered in transactions of isolation level READ COMMITTED only")));
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);

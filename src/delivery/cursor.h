@@ -48,6 +48,9 @@ extern bool ee_cursor_try_lock_all(int32 number);
  */
 extern EeCursor *ee_cursor_load(int32 number, int32 lane);
 
+/* As the transaction sees it, without the lock: to tell of, not to deliver. */
+extern EeCursor *ee_cursor_peek(int32 number, int32 lane);
+
 /* Store as the next move, in the transaction of its effects. */
 extern void ee_cursor_store(int32 number, int32 lane, EeCursor *cursor);
 

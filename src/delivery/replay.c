@@ -86,7 +86,7 @@ ee_sql_passed_event(PG_FUNCTION_ARGS)
 	Datum		xid;
 
 	ee_envelope_deform(PG_GETARG_DATUM(1), &event);
-	cursor = ee_cursor_load(subscription->number,
+	cursor = ee_cursor_peek(subscription->number,
 							ee_lane_for(subscription, &event));
 	xid = EE_EVENT_VALUE(&event, EE_EVENT_XID);
 	PG_RETURN_BOOL(ee_log_cursor_passed(&cursor->at,

@@ -45,7 +45,7 @@ SELECT bool_and(backend_xmin IS NULL AND backend_xid IS NULL) FROM pg_stat_activ
 WHERE query LIKE 'CALL event_engine.wait_for_event%' AND wait_event_type = 'Extension'
 SQL
 my $id = $node->safe_psql('shop', q{SELECT event_engine.publish_event('order.placed', '{"n": 7}')});
-$node->safe_psql('shop', "CALL event_engine.wait_for_delivery('$id')");
+$node->safe_psql('shop', "CALL event_engine.wait_for_delivery('$id', timeout => '180 s')");
 is($node->safe_psql('shop', q{SELECT count(*) FROM seen WHERE who = 'place'}),
 	1, 'delivered when the wait is over');
 $waiter->finish;
@@ -75,6 +75,43 @@ $id = $node->safe_psql('shop',
 	q{SELECT event_engine.publish_event('order.now', '{"n": 3}', deliver_at => clock_timestamp() + interval '0.3 s')});
 $node->safe_psql('shop', "CALL event_engine.wait_for_delivery('$id', timeout => '60 s')");
 is($node->safe_psql('shop', 'SELECT who FROM seen WHERE n = 3'), 'now', 'a delayed event comes when it is due');
+
+# Where transactions keep their snapshot the wait, which has many, is no other.
+$id = $node->safe_psql('shop', q{SELECT event_engine.publish_event('order.paid', '{"n": 4}')});
+$node->safe_psql('shop', "SET default_transaction_isolation = 'repeatable read'; CALL event_engine.wait_for_delivery('$id', timeout => '180 s')");
+is($node->safe_psql('shop', 'SELECT who FROM seen WHERE n = 4'), 'pay', 'it can be waited for at another isolation level');
+
+# What fails while somebody looks is not taken for delivered: here the look at
+# the letters waits, after that at what is to be retried.
+$node->safe_psql('shop', <<'SQL');
+CREATE FUNCTION refuse(e event_engine.event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock_shared(1);
+	RAISE 'not now';
+END $$;
+SELECT event_engine.register_event_definition('order.refused');
+SELECT event_engine.subscribe('refuse', '{order.refused}', 'refuse', options => '{"backoff_ms": 3600000}');
+SQL
+my $gate = $node->background_psql('shop');
+$gate->query_safe('SELECT pg_advisory_lock(1)');
+$id = $node->safe_psql('shop', q{SELECT event_engine.publish_event('order.refused', '{}')});
+wait_until($node, 'shop', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}, 'a handler is about to fail');
+my $letters = $node->background_psql('shop');
+$letters->query_safe('BEGIN');
+$letters->query_safe('LOCK TABLE event_engine.event_dead_letters');
+$out = '';
+$waiter = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('shop'), '-c',
+	"CALL event_engine.wait_for_delivery('$id', timeout => '1 s')" ],
+	'<', \undef, '>', \$out, '2>&1');
+wait_until($node, 'shop', <<'SQL', 'somebody looks');
+SELECT count(*) = 1 FROM pg_locks
+WHERE relation = 'event_engine.event_dead_letters'::regclass AND NOT granted
+SQL
+$gate->quit;
+wait_until($node, 'shop', 'SELECT count(*) = 1 FROM event_engine.deliveries', 'the failure is committed');
+$letters->quit;
+$waiter->finish;
+like($out, qr/the event was not delivered in time\nDETAIL: +subscription "refuse": retry, not now/, 'what fails meanwhile is not delivered');
 
 $node->stop;
 done_testing();
