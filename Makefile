@@ -21,7 +21,7 @@ PG_CPPFLAGS = -I$(srcdir)/src -DEE_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wno-cast-function-type \
 	-Wno-declaration-after-statement $(EE_CFLAGS)
-SHLIB_LINK += -lidn2
+SHLIB_LINK += -lidn2 -lsodium
 ifdef DEBUG
 PG_CPPFLAGS += -DEE_DEBUG
 PG_CFLAGS += -O1 -g

@@ -125,17 +125,23 @@ $$;
 COMMENT ON FUNCTION event_engine.check_definition_schema(jsonb, jsonb, jsonb) IS
 	'Internal: check_payload_schema that keeps the documents as they are until the transaction ends.';
 
-/* definition_options: options as given, with the policy that stays. */
+/*
+ * definition_options: options as given, with what stays: what is sensitive is
+ * not forgotten by a version that does not speak of it.
+ */
 CREATE FUNCTION event_engine.definition_options(current jsonb, given jsonb)
 	RETURNS jsonb
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT CASE WHEN jsonb_typeof(given) = 'object' AND current ? 'compatibility'
-	THEN jsonb_build_object('compatibility', current -> 'compatibility') || given
+SELECT CASE WHEN jsonb_typeof(given) = 'object'
+	THEN coalesce((SELECT jsonb_object_agg(o.key, o.value)
+		FROM jsonb_each(current) AS o
+		WHERE o.key IN ('compatibility', 'sensitive', 'sensitive_subject')),
+		'{}') || given
 	ELSE given END
 $$;
 COMMENT ON FUNCTION event_engine.definition_options(jsonb, jsonb) IS
-	'Internal: options of a version, with the kind of compatibility of the current one unless given.';
+	'Internal: options of a version, with compatibility and what is sensitive as of the current one unless given.';
 
 /* ---- Finding ---- */
 
@@ -347,9 +353,10 @@ COMMENT ON FUNCTION event_engine.place_definition_version(
  *	ui_metadata		{"icon", "color", "category", "priority": high|medium|low}
  *	status			draft | active (unless given) | deprecated
  *	options			{"assert_formats": boolean, "assert_content": boolean,
- *					"compatibility": text, "dialect": text, "strict": boolean};
- *					compatibility stays as the current version has it unless
- *					given
+ *					"compatibility": text, "dialect": text, "strict": boolean,
+ *					"sensitive": [path], "sensitive_subject": path};
+ *					compatibility and what is sensitive stay as the current
+ *					version has them unless given
  *
  * A pattern and version that are there already with the same content: nothing
  * happens; with other content: an error.  A version that is not there yet is
@@ -706,8 +713,9 @@ BEGIN
 		additionalProperties,patternProperties,items,allOf,anyOf,oneOf,not,if,
 		format,pattern}'::text[] THEN
 		BEGIN
+			/* whom it is about is for those to say that refer to it */
 			PERFORM event_engine.check_payload_schema(
-				jsonb_build_object('$ref', uri));
+				jsonb_build_object('$ref', uri), NULL);
 		EXCEPTION WHEN SQLSTATE 'VE103' THEN
 			NULL;
 		END;

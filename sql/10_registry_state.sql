@@ -21,7 +21,8 @@ COMMENT ON FUNCTION event_engine.announce_change() IS
  *	status				draft | active | deprecated
  *	options				{"assert_formats": boolean, "assert_content": boolean,
  *						"compatibility": text, "dialect": text,
- *						"strict": boolean}
+ *						"strict": boolean, "sensitive": [path],
+ *						"sensitive_subject": path}
  *	schema_uris			documents of event_schemas that payload_schema reaches
  *	revision			one more with each change (optimistic concurrency)
  */

@@ -12,7 +12,7 @@ COMMENT ON FUNCTION event_engine.check_grant_match(jsonb) IS
  * event_grants: what is allowed; what no row allows is refused.
  *
  *	grantee		the role; roles that have its privileges may do it as well
- *	privilege	publish | subscribe | read
+ *	privilege	publish | subscribe | read | unseal (sensitive data)
  *	pattern		of the events, as people read it
  *	match		the same as of a subscription:
  *				{"type": "exact|wildcard|prefix|regex", "value": text}
@@ -22,7 +22,7 @@ COMMENT ON FUNCTION event_engine.check_grant_match(jsonb) IS
 CREATE TABLE event_engine.event_grants (
 	grantee regrole NOT NULL,
 	privilege text NOT NULL
-		CHECK (privilege IN ('publish', 'subscribe', 'read')),
+		CHECK (privilege IN ('publish', 'subscribe', 'read', 'unseal')),
 	pattern varchar(255) COLLATE "C" NOT NULL,
 	match jsonb NOT NULL CHECK (event_engine.check_grant_match(match)),
 	tenant text COLLATE "C" CHECK (tenant <> ''),

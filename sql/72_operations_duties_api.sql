@@ -14,7 +14,9 @@
  *				tables that it owns
  *	subscriber	subscribes, pulls, delivers to its own subscriptions
  *	reader		sees, changes nothing
- *	operator	defines events, does the upkeep, decides on dead letters
+ *	operator	defines events, does the upkeep, decides on dead letters,
+ *				erases subjects
+ *	unsealer	is shown sensitive data in events that it is shown at all
  *	admin		says who may do what, and all that the operator does
  *
  *	everything	only for whoever has the duty for all events of all tenants:
@@ -58,8 +60,13 @@ CREATE VIEW event_engine.duties AS
 			discard_dead_letters,replay_events,process_event}'),
 		('operator', true, '{delete_workflows,duties_of,list_grants,
 			start_event_worker,stop_event_worker,launch_event_worker}'),
-		('admin', true, '{grant_publish,grant_subscribe,grant_read,
-			revoke_publish,revoke_subscribe,revoke_read,change_grant,
+		('operator', true, '{erase_subject,scrub_subject_keys,sensitive_fields}'),
+		('publisher', false, '{sensitive_fields}'),
+		('subscriber', false, '{sensitive_fields}'),
+		('reader', false, '{sensitive_fields}'),
+		('unsealer', false, '{unseal,sensitive_fields,list_grants}'),
+		('admin', true, '{grant_publish,grant_subscribe,grant_read,grant_unseal,
+			revoke_publish,revoke_subscribe,revoke_read,revoke_unseal,change_grant,
 			grant_duty,revoke_duty}'),
 		('publisher', false, '{start_workflow}'),
 		('subscriber', false, '{start_workflow,register_workflow,update_workflow,
@@ -119,7 +126,7 @@ CREATE VIEW event_engine.duties AS
 	JOIN pg_catalog.pg_class AS c ON c.relname = ANY (l.names)
 		AND c.relnamespace = 'event_engine'::regnamespace;
 COMMENT ON VIEW event_engine.duties IS
-	'What each duty (publisher, subscriber, reader, operator, admin) consists of.';
+	'What each duty (publisher, subscriber, reader, unsealer, operator, admin) consists of.';
 
 CREATE FUNCTION event_engine.check_duty(duty text, grantee regrole)
 	RETURNS void
@@ -130,11 +137,12 @@ BEGIN
 			MESSAGE = 'role must be one, and not null';
 	END IF;
 	IF duty IS NULL OR duty NOT IN
-		('publisher', 'subscriber', 'reader', 'operator', 'admin') THEN
+		('publisher', 'subscriber', 'reader', 'unsealer', 'operator',
+		 'admin') THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('unknown duty %s',
 				COALESCE('"' || duty || '"', 'null')),
-			HINT = 'A duty is one of publisher, subscriber, reader, operator, admin.';
+			HINT = 'A duty is one of publisher, subscriber, reader, unsealer, operator, admin.';
 	END IF;
 END
 $$;
@@ -201,8 +209,8 @@ COMMENT ON FUNCTION event_engine.settle_duty(text, regrole, boolean, boolean) IS
 	'Internal: gives a role the privileges that a duty needs, and takes back the others.';
 
 /*
- * grant_duty: give a role what a duty needs; publisher, subscriber and reader
- * for all events of all tenants.  For the extension's owner, superusers and
+ * grant_duty: give a role what a duty needs; publisher, subscriber, reader and
+ * unsealer for all events of all tenants.  For the extension's owner, superusers and
  * admins, who cannot make others admins; again after an update of the
  * extension.
  */
@@ -230,7 +238,7 @@ COMMENT ON FUNCTION event_engine.grant_duty_as(oid, text, regrole) IS
 CREATE PROCEDURE event_engine.grant_duty(duty text, role regrole)
 	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON PROCEDURE event_engine.grant_duty(text, regrole) IS
-	'Gives a role the duty publisher, subscriber or reader for all events, operator or admin.';
+	'Gives a role the duty publisher, subscriber, reader or unsealer for all events, operator or admin.';
 
 /* revoke_duty: take it back, whatever the events it was given for. */
 CREATE FUNCTION event_engine.revoke_duty_as(caller oid, duty text, role regrole)

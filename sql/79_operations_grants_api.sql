@@ -10,7 +10,8 @@
 CREATE FUNCTION event_engine.privilege_of_duty(duty text) RETURNS text
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 SELECT CASE duty WHEN 'publisher' THEN 'publish'
-	WHEN 'subscriber' THEN 'subscribe' WHEN 'reader' THEN 'read' END
+	WHEN 'subscriber' THEN 'subscribe' WHEN 'reader' THEN 'read'
+	WHEN 'unsealer' THEN 'unseal' END
 $$;
 COMMENT ON FUNCTION event_engine.privilege_of_duty(text) IS
 	'Internal: the privilege of event_grants that goes with a duty.';
@@ -56,7 +57,7 @@ COMMENT ON FUNCTION event_engine.check_granter(oid, boolean) IS
  * change_grant: what grant_publish() and its kin do.
  *
  *	granted		true: from now on; false: no more
- *	privilege	publish | subscribe | read
+ *	privilege	publish | subscribe | read | unseal
  *	pattern		a name, a wildcard as of a subscription (# is everything), or
  *				what kind says
  *	tenant		only for events of this tenant; null: of every one
@@ -73,7 +74,8 @@ CREATE FUNCTION event_engine.change_grant_as(caller oid, granted boolean,
 DECLARE
 	of_match jsonb;
 	duty CONSTANT text := CASE privilege WHEN 'publish' THEN 'publisher'
-		WHEN 'subscribe' THEN 'subscriber' WHEN 'read' THEN 'reader' END;
+		WHEN 'subscribe' THEN 'subscriber' WHEN 'read' THEN 'reader'
+		WHEN 'unseal' THEN 'unsealer' END;
 BEGIN
 	PERFORM event_engine.check_granter(caller, false);
 	PERFORM event_engine.check_duty(duty, role);
@@ -186,6 +188,28 @@ $$;
 COMMENT ON PROCEDURE event_engine.revoke_read(text, regrole, text, text) IS
 	'Takes back that a role may read events of a pattern, of one tenant or of all.';
 
+CREATE PROCEDURE event_engine.grant_unseal(pattern text, role regrole,
+		tenant text DEFAULT NULL, kind text DEFAULT NULL)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM event_engine.change_grant(true, 'unseal', pattern, role,
+		tenant, kind);
+END
+$$;
+COMMENT ON PROCEDURE event_engine.grant_unseal(text, regrole, text, text) IS
+	'Shows a role sensitive data in events of a pattern, of one tenant or of all.';
+
+CREATE PROCEDURE event_engine.revoke_unseal(pattern text, role regrole,
+		tenant text DEFAULT NULL, kind text DEFAULT NULL)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM event_engine.change_grant(false, 'unseal', pattern, role,
+		tenant, kind);
+END
+$$;
+COMMENT ON PROCEDURE event_engine.revoke_unseal(text, regrole, text, text) IS
+	'Takes back that a role is shown sensitive data in events of a pattern, of one tenant or of all.';
+
 /*
  * list_grants: what a role may do, by its own grants and by those of roles
  * whose privileges it has.
@@ -215,7 +239,7 @@ BEGIN
 	IF pg_has_role(asked, owner, 'USAGE') THEN
 		RETURN QUERY SELECT p.privilege, '#', 'wildcard', NULL::text,
 			owner::regrole, NULL::regrole, NULL::timestamptz
-		FROM unnest('{publish,subscribe,read}'::text[]) AS p (privilege);
+		FROM unnest('{publish,subscribe,read,unseal}'::text[]) AS p (privilege);
 		RETURN;
 	END IF;
 	RETURN QUERY
@@ -224,7 +248,7 @@ BEGIN
 	FROM event_engine.event_grants AS g
 	JOIN pg_roles AS a ON a.oid = g.grantee
 	WHERE pg_has_role(asked, g.grantee::oid, 'USAGE')
-	ORDER BY array_position('{publish,subscribe,read}', g.privilege),
+	ORDER BY array_position('{publish,subscribe,read,unseal}', g.privilege),
 		g.pattern, g.tenant NULLS FIRST, a.rolname;
 END
 $$;
@@ -239,4 +263,4 @@ CREATE FUNCTION event_engine.list_grants(role regrole DEFAULT NULL,
 	LANGUAGE c STABLE ROWS 20
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.list_grants(regrole) IS
-	'Which events a role may publish, subscribe to and read, through which role, and who granted it.';
+	'Which events a role may publish, subscribe to, read and unseal, through which role, and who granted it.';

@@ -4,7 +4,8 @@
  *
  * Left out are event_log_state, which says what cluster this is, and
  * executor_starts, which counts processes of a server that is not the one
- * restored to, and event_maintenance, which tells what that server has done.
+ * restored to, and event_maintenance, which tells what that server has done;
+ * and event_subject_keys, without which what is sensitive cannot be read.
  * ------------------------------------------------------------------------ */
 
 SELECT pg_extension_config_dump('event_engine.deliveries', '');

@@ -19,3 +19,4 @@ SELECT event_engine.lock_for_update('{event_dead_letters,event_definitions,event
 	event_schemas,subscriptions,workflow_definitions,workflow_event_triggers}',
 	'SHARE ROW EXCLUSIVE');
 \new 79_operations_audit_state.sql
+\new 33_store_sensitive_state.sql

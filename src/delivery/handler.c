@@ -34,6 +34,7 @@
 #include "ground/envelope.h"
 #include "ground/errors.h"
 #include "ground/extension.h"
+#include "store/unseal.h"
 
 static volatile sig_atomic_t timed_out = false;
 static uint64 names_generation = 1;
@@ -209,16 +210,17 @@ Datum
 ee_handler_ask(EeHandler *handler, Datum event, bool *isnull)
 {
 	Datum		outer = ee_causation_event;
-	Datum		argument = event;
+	Datum		argument;
 	Datum		result;
 
 	Assert(handler->kind != EE_HANDLER_EVENTS);
 	ee_causation_set(event);
+	argument = ee_unseal_event(event, true);
 	if (handler->kind == EE_HANDLER_ENVELOPE)
 	{
 		EeEvent		deformed;
 
-		ee_envelope_deform(event, &deformed);
+		ee_envelope_deform(argument, &deformed);
 		argument = JsonbPGetDatum(ee_envelope_to_jsonb(&deformed));
 	}
 	result = invoke(handler, argument, isnull);
@@ -230,10 +232,17 @@ void
 ee_handler_call_batch(EeHandler *handler, Datum *events, int n)
 {
 	Datum		outer = ee_causation_event;
+	Datum	   *given = events;
 	ArrayType  *array;
 	bool		isnull;
 
-	array = construct_array(events, n, ee_extension_event_type(), -1, false,
+	if (ee_unseal_may())
+	{
+		given = palloc(sizeof(Datum) * n);
+		for (int i = 0; i < n; i++)
+			given[i] = ee_unseal_event(events[i], true);
+	}
+	array = construct_array(given, n, ee_extension_event_type(), -1, false,
 							TYPALIGN_DOUBLE);
 	if (n == 1)
 		ee_causation_set(events[0]);

@@ -35,6 +35,7 @@
 #include "ground/plan.h"
 #include "ground/shared.h"
 #include "routing/routing_cache.h"
+#include "store/unseal.h"
 
 #define MAX_EVENTS			100000
 #define MAX_VISIBILITY_DAYS	7
@@ -55,6 +56,7 @@ static bool all_granted(const EeReceipt *receipt,
 						const EeSubscription *subscription);
 static void leave_out(EeReceipt *receipt, int32 number, EePlan *plan);
 static void put_again(const EeReceipt *receipt);
+static void unseal(Datum *event);
 static void lease(const EeReceipt *receipt, int32 number, TimestampTz at,
 				  TimestampTz until);
 static EeSubscription *settled_at_once(Datum receipt);
@@ -341,7 +343,34 @@ static void
 put_again(const EeReceipt *receipt)
 {
 	for (int i = 0; i < receipt->n_again; i++)
-		tuplestore_puttuple(receipt->result->setResult, receipt->again[i]);
+	{
+		Datum		values[RECEIVED_NATTS];
+		bool		nulls[RECEIVED_NATTS];
+
+		if (!ee_unseal_may())
+		{
+			tuplestore_puttuple(receipt->result->setResult,
+								receipt->again[i]);
+			continue;
+		}
+		heap_deform_tuple(receipt->again[i], receipt->result->setDesc,
+						  values, nulls);
+		unseal(&values[RECEIVED_EVENT]);
+		tuplestore_putvalues(receipt->result->setResult,
+							 receipt->result->setDesc, values, nulls);
+	}
+}
+
+/* What the client may see of the payload of an event. */
+static void
+unseal(Datum *event)
+{
+	event[EE_EVENT_PAYLOAD - 1] =
+		ee_unseal_payload(event[EE_EVENT_PAYLOAD - 1],
+						  event[EE_EVENT_ID - 1],
+						  event[EE_EVENT_PATTERN - 1],
+						  event[EE_EVENT_VERSION - 1],
+						  event[EE_EVENT_METADATA - 1]);
 }
 
 void
@@ -360,6 +389,8 @@ ee_pull_give(EeReceipt *receipt, TupleTableSlot *slot)
 		   sizeof(Datum) * EE_EVENT_SEQ);
 	memcpy(&nulls[RECEIVED_EVENT], slot->tts_isnull,
 		   sizeof(bool) * EE_EVENT_SEQ);
+	if (ee_unseal_may())
+		unseal(&values[RECEIVED_EVENT]);
 	tuplestore_putvalues(receipt->result->setResult,
 						 receipt->result->setDesc, values, nulls);
 

@@ -18,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -36,6 +37,7 @@
 #include "routing/routing_cache.h"
 #include "store/metadata_tag.h"
 #include "store/publish.h"
+#include "store/unseal.h"
 
 /* A reply is not looked for in partitions that end before the request. */
 #define CLOCK_TOLERANCE_USECS	USECS_PER_MINUTE
@@ -63,6 +65,9 @@ typedef struct Asking
 	MemoryContext per_look;
 	Jsonb	   *reply;			/* NULL: none */
 	pg_uuid_t	reply_id;
+	Datum		reply_pattern;
+	Datum		reply_version;
+	Datum		reply_metadata;
 	int64		reply_seq;
 } Asking;
 
@@ -304,7 +309,8 @@ static bool
 look(void *arg, TimestampTz *next_look)
 {
 	static EePlan find =
-		EE_PLAN("SELECT e.id, e.payload, e.seq FROM event_engine.events AS e "
+		EE_PLAN("SELECT e.id, e.payload, e.seq, e.pattern, e.version, e.metadata "
+				"FROM event_engine.events AS e "
 				"WHERE e.event_id = $1 AND e.created_at >= $2",
 				"varchar", "timestamptz");
 	Asking	   *asking = arg;
@@ -341,6 +347,12 @@ look(void *arg, TimestampTz *next_look)
 		MemoryContextSwitchTo(asking->caller);
 		asking->reply = DatumGetJsonbPCopy(SPI_getbinval(tuple, desc, 2,
 														 &isnull));
+		asking->reply_pattern = datumCopy(SPI_getbinval(tuple, desc, 4,
+														&isnull), false, -1);
+		asking->reply_version = datumCopy(SPI_getbinval(tuple, desc, 5,
+														&isnull), false, -1);
+		asking->reply_metadata = datumCopy(SPI_getbinval(tuple, desc, 6,
+														 &isnull), false, -1);
 		MemoryContextSwitchTo(asking->per_look);
 	}
 	ee_plan_end(&frame);
@@ -380,7 +392,11 @@ answer(FunctionCallInfo fcinfo, const Asking *asking)
 	nulls[0] = nulls[1] = asking->reply == NULL;
 	if (asking->reply != NULL)
 	{
-		values[0] = JsonbPGetDatum(asking->reply);
+		values[0] = ee_unseal_payload(JsonbPGetDatum(asking->reply),
+									  UUIDPGetDatum(&asking->reply_id),
+									  asking->reply_pattern,
+									  asking->reply_version,
+									  asking->reply_metadata);
 		values[1] = UUIDPGetDatum(&asking->reply_id);
 	}
 	values[2] = UUIDPGetDatum(&asking->request);

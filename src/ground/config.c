@@ -32,6 +32,7 @@ int			ee_config_store_publish_rate_action = EE_RATE_REFUSE;
 int			ee_config_store_max_queue_depth = 0;
 int			ee_config_store_high_watermark = 0;
 int			ee_config_store_backpressure = EE_BACKPRESSURE_OFF;
+char	   *ee_config_store_key_file = NULL;
 bool		ee_config_delivery_enabled = true;
 int			ee_config_delivery_poll_interval = 5000;
 int			ee_config_delivery_batch_time = 200;
@@ -240,6 +241,13 @@ define_admission(void)
 							 &ee_config_store_backpressure,
 							 EE_BACKPRESSURE_OFF, backpressures,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("event_engine.store_key_file",
+							   "File outside of the data directory with the key that keys of subjects are encrypted with.",
+							   "A line of 64 hexadecimal digits for each key; the first one is used for new keys.",
+							   &ee_config_store_key_file,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
 }
 
 static void

@@ -42,6 +42,7 @@ extern int	ee_config_store_publish_rate_action;	/* enum EeRateAction */
 extern int	ee_config_store_max_queue_depth;	/* 0: none */
 extern int	ee_config_store_high_watermark; /* 0: 80 % of that */
 extern int	ee_config_store_backpressure;	/* enum EeBackpressure */
+extern char *ee_config_store_key_file;	/* "": keys are not wrapped */
 
 /* delivery */
 extern bool ee_config_delivery_enabled;

@@ -36,6 +36,9 @@
 #define EE_ERRCODE_HOP_LIMIT			MAKE_SQLSTATE('V','E','2','0','6')
 #define EE_ERRCODE_RATE_LIMIT			MAKE_SQLSTATE('V','E','2','0','7')
 #define EE_ERRCODE_QUEUE_FULL			MAKE_SQLSTATE('V','E','2','0','8')
+#define EE_ERRCODE_NO_SUBJECT			MAKE_SQLSTATE('V','E','2','2','1')
+#define EE_ERRCODE_KEY_FILE				MAKE_SQLSTATE('V','E','2','2','2')
+#define EE_ERRCODE_SUBJECT_KEY			MAKE_SQLSTATE('V','E','2','2','3')
 
 /* VE3: routing */
 #define EE_ERRCODE_INVALID_PATTERN		MAKE_SQLSTATE('V','E','3','0','1')

@@ -81,6 +81,7 @@ static const char *const relation_names[EE_N_RELATIONS] = {
 	[EE_REL_WORKFLOW_WAITS_INSTANCE_IDX] = "workflow_waits_instance_id_idx",
 	[EE_REL_EVENT_RETENTION] = "event_retention",
 	[EE_REL_EVENT_GRANTS] = "event_grants",
+	[EE_REL_EVENT_SUBJECT_KEYS] = "event_subject_keys",
 };
 
 static const char *const priority_labels[EE_N_PRIORITIES] = {

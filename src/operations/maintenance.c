@@ -26,6 +26,7 @@
 #include "operations/retention.h"
 #include "registry/registry_cache.h"
 #include "store/partition.h"
+#include "store/subject_key_scrub.h"
 
 PG_FUNCTION_INFO_V1(ee_sql_run_maintenance);
 PG_FUNCTION_INFO_V1(ee_sql_wake_workers);
@@ -73,6 +74,10 @@ ee_maintenance_run(const EeUnit *unit)
 
 	unit->begin();
 	ee_lease_gather();
+	unit->commit();
+
+	unit->begin();
+	ee_subject_key_scrub_due();
 	unit->commit();
 
 	ee_forget_run(unit);

@@ -21,6 +21,7 @@
 #include "ground/errors.h"
 #include "registry/event_definition.h"
 #include "registry/schema_document.h"
+#include "registry/sensitive.h"
 #include "validation/schema_compile.h"
 #include "validation/schema_eval.h"
 #include "validation/schema_report.h"
@@ -31,6 +32,8 @@
 
 static bool is_name_character(char c);
 static bool boolean_option(const char *key, const JsonbValue *v);
+static List *paths_option(const char *key, const JsonbValue *v);
+static char *subject_option(const char *key, const JsonbValue *v);
 static void refuse_unknown(Jsonb *source, const EeDefinitionOptions *options);
 static void check_examples(EeSchema *schema, Jsonb *examples);
 static void describe_failure(StringInfo detail, EeSchema *schema,
@@ -162,11 +165,15 @@ ee_event_definition_parse_options(Jsonb *options, EeDefinitionOptions *parsed)
 						 errmsg("option \"compatibility\" must name a kind of compatibility"),
 						 errhint(EE_COMPATIBILITY_HINT)));
 		}
+		else if (strcmp(key, "sensitive") == 0)
+			parsed->sensitive = paths_option(key, &v);
+		else if (strcmp(key, "sensitive_subject") == 0)
+			parsed->sensitive_subject = subject_option(key, &v);
 		else
 			ereport(ERROR,
 					(errcode(EE_ERRCODE_INVALID_DEFINITION),
 					 errmsg("unknown option \"%s\"", key),
-					 errhint("Options of a definition are assert_content, assert_formats, compatibility, dialect and strict.")));
+					 errhint("Options of a definition are assert_content, assert_formats, compatibility, dialect, sensitive, sensitive_subject and strict.")));
 	}
 }
 
@@ -178,6 +185,61 @@ boolean_option(const char *key, const JsonbValue *v)
 				(errcode(EE_ERRCODE_INVALID_DEFINITION),
 				 errmsg("option \"%s\" must be true or false", key)));
 	return v->val.boolean;
+}
+
+/* An array of paths into the payload: a List of EeSensitivePath. */
+static List *
+paths_option(const char *key, const JsonbValue *v)
+{
+	List	   *paths = NIL;
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	item;
+
+	if (v->type != jbvBinary || !JsonContainerIsArray(v->val.binary.data))
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_DEFINITION),
+				 errmsg("option \"%s\" must be an array of paths", key),
+				 errhint("A path is like $.payload.customer.email or $.payload.lines[*].iban.")));
+	it = JsonbIteratorInit(v->val.binary.data);
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+	{
+		EeSensitivePath *path = palloc(sizeof(EeSensitivePath));
+		EeEnvelopeField member;
+
+		if (token != WJB_ELEM)
+			continue;
+		if (item.type != jbvString)
+			ereport(ERROR,
+					(errcode(EE_ERRCODE_INVALID_DEFINITION),
+					 errmsg("option \"%s\" must be an array of paths", key)));
+		ee_sensitive_parse_path(pnstrdup(item.val.string.val,
+										 item.val.string.len),
+								key, &member, path);
+		if (member != EE_ENVELOPE_PAYLOAD || path->n_steps == 0)
+			ereport(ERROR,
+					(errcode(EE_ERRCODE_INVALID_DEFINITION),
+					 errmsg("option \"%s\": only members of the payload can be sensitive",
+							key)));
+		paths = lappend(paths, path);
+	}
+	return paths;
+}
+
+static char *
+subject_option(const char *key, const JsonbValue *v)
+{
+	EeEnvelopeField member;
+	EeSensitivePath path;
+	char	   *text;
+
+	if (v->type != jbvString)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_DEFINITION),
+				 errmsg("option \"%s\" must be a path", key)));
+	text = pnstrdup(v->val.string.val, v->val.string.len);
+	ee_sensitive_parse_path(text, key, &member, &path);
+	return text;
 }
 
 bool
@@ -215,7 +277,8 @@ ee_event_definition_parse_compatibility(const char *word,
 
 /*
  * check_payload_schema(payload_schema, options, examples): the URIs of the
- * documents that the schema reaches, sorted; or an error.
+ * documents that the schema reaches, sorted; or an error.  Without options it
+ * is part of other schemas.
  */
 Datum
 ee_sql_check_payload_schema(PG_FUNCTION_ARGS)
@@ -254,6 +317,8 @@ ee_sql_check_payload_schema(PG_FUNCTION_ARGS)
 			check_examples(schema, examples);
 		ee_schema_free(schema);
 	}
+	if (options != NULL)
+		(void) ee_sensitive_load(source, &parsed, uses != NIL);
 
 	uris = palloc(sizeof(Datum) * Max(list_length(uses), 1));
 	foreach(lc, uses)

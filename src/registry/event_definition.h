@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 #define EE_PATTERN_MAX	255		/* characters, all of them one byte */
@@ -27,6 +28,8 @@ typedef struct EeDefinitionOptions
 	bool		backward;		/* compatibility with the version before */
 	bool		forward;
 	bool		transitive;		/* and with all before */
+	List	   *sensitive;		/* of EeSensitivePath */
+	const char *sensitive_subject;	/* NULL: none given */
 } EeDefinitionOptions;
 
 /*

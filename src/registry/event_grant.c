@@ -108,6 +108,7 @@ static const char *const privilege_labels[EE_N_PRIVILEGES] = {
 	[EE_PRIVILEGE_PUBLISH] = "publish",
 	[EE_PRIVILEGE_SUBSCRIBE] = "subscribe",
 	[EE_PRIVILEGE_READ] = "read",
+	[EE_PRIVILEGE_UNSEAL] = "unseal",
 };
 
 static GrantCache *cache = NULL;
@@ -145,6 +146,23 @@ ee_event_grant_lookup(Oid role, EePrivilege privilege, const char *pattern,
 	if (likely(asked != NULL))
 		return asked->granted;
 	return work_out(known, key);
+}
+
+bool
+ee_event_grant_any(Oid role, EePrivilege privilege)
+{
+	GrantCache *known;
+
+	if (unlikely(!ee_extension_has(EE_REL_EVENT_GRANTS)))
+		return true;
+	known = current();
+	if (has_privs_of_role(role, known->owner))
+		return true;
+	for (int i = 0; i < known->n_grants; i++)
+		if (known->grants[i].privilege == privilege &&
+			has_privs_of_role(role, known->grants[i].grantee))
+			return true;
+	return false;
 }
 
 bool

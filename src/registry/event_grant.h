@@ -14,10 +14,11 @@ typedef enum EePrivilege
 {
 	EE_PRIVILEGE_PUBLISH,
 	EE_PRIVILEGE_SUBSCRIBE,
-	EE_PRIVILEGE_READ
+	EE_PRIVILEGE_READ,
+	EE_PRIVILEGE_UNSEAL
 } EePrivilege;
 
-#define EE_N_PRIVILEGES	(EE_PRIVILEGE_READ + 1)
+#define EE_N_PRIVILEGES	(EE_PRIVILEGE_UNSEAL + 1)
 
 /* Of a pattern: events of every tenant, or of those named; maybe of none. */
 typedef struct EeGranted
@@ -34,6 +35,9 @@ typedef struct EeGranted
  */
 extern const EeGranted *ee_event_grant_lookup(Oid role, EePrivilege privilege,
 											  const char *pattern, int len);
+
+/* Has a role been granted it for any event? */
+extern bool ee_event_grant_any(Oid role, EePrivilege privilege);
 
 /*
  * What is looked up where the extension has yet to be updated to a version

@@ -33,6 +33,7 @@
 #include "registry/registry_cache.h"
 #include "registry/registry_row.h"
 #include "registry/schema_document.h"
+#include "registry/sensitive.h"
 
 #define CACHE_BYTES		(64 * 1024 * 1024)
 
@@ -374,6 +375,8 @@ fill_content(CacheEntry *entry, EeRowScan *scan, HeapTuple tuple,
 														&entry->documents);
 	else						/* there is none to assert */
 		entry->formats_given = entry->content_given = true;
+	definition->sensitive = ee_sensitive_load(source, &parsed,
+											  entry->documents != NIL);
 
 	MemoryContextDelete(scratch);
 }

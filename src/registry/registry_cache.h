@@ -34,6 +34,7 @@ typedef struct EeDefinition
 	char	  **source_types;
 	EeSchema   *schema;			/* NULL: any payload */
 	List	   *rules;			/* of EeRule; NIL where there is none */
+	struct EeSensitive *sensitive;	/* NULL: nothing is; see sensitive.h */
 	bool		warned;			/* this backend has said "deprecated" */
 	Oid			publisher;		/* who may publish it for every tenant, */
 	uint64		publisher_generation;	/* by ee_event_grant_generation() */

@@ -16,6 +16,7 @@
 
 #include "registry/event_definition.h"
 #include "registry/schema_document.h"
+#include "registry/sensitive.h"
 #include "validation/schema_compat.h"
 
 static void parse_mode(text *mode, EeDefinitionOptions *parsed);
@@ -25,6 +26,11 @@ static EeSchema *compile(FunctionCallInfo fcinfo, int n,
 						 const EeDefinitionOptions *options);
 static void options_argument(FunctionCallInfo fcinfo, int n,
 							 EeDefinitionOptions *options);
+static List *sensitive_paths(FunctionCallInfo fcinfo, int n,
+							 const EeDefinitionOptions *options);
+static void compare_sensitive(FunctionCallInfo fcinfo, List *old_paths,
+							  List *new_paths,
+							  const EeDefinitionOptions *mode);
 static void put_breaks(ReturnSetInfo *result, List *breaks);
 
 PG_FUNCTION_INFO_V1(ee_sql_schema_compatibility);
@@ -52,6 +58,8 @@ ee_sql_schema_compatibility(PG_FUNCTION_ARGS)
 	}
 	compare(fcinfo, compile(fcinfo, 0, &options),
 			compile(fcinfo, 1, &options), &mode);
+	compare_sensitive(fcinfo, sensitive_paths(fcinfo, 0, &options),
+					  sensitive_paths(fcinfo, 1, &options), &mode);
 	return (Datum) 0;
 }
 
@@ -69,6 +77,8 @@ ee_sql_schema_breaks(PG_FUNCTION_ARGS)
 	options_argument(fcinfo, 3, &new_options);
 	compare(fcinfo, compile(fcinfo, 0, &old_options),
 			compile(fcinfo, 2, &new_options), &mode);
+	compare_sensitive(fcinfo, sensitive_paths(fcinfo, 0, &old_options),
+					  sensitive_paths(fcinfo, 2, &new_options), &mode);
 	return (Datum) 0;
 }
 
@@ -120,6 +130,50 @@ compare(FunctionCallInfo fcinfo, EeSchema *old_schema, EeSchema *new_schema,
 											EE_COMPAT_FORWARD));
 	ee_schema_free(old_schema);
 	ee_schema_free(new_schema);
+}
+
+static List *
+sensitive_paths(FunctionCallInfo fcinfo, int n,
+				const EeDefinitionOptions *options)
+{
+	return ee_sensitive_paths(PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n),
+							  options);
+}
+
+/*
+ * What is not sensitive any more breaks a promise, whatever the kind of
+ * compatibility.
+ */
+static void
+compare_sensitive(FunctionCallInfo fcinfo, List *old_paths, List *new_paths,
+				  const EeDefinitionOptions *mode)
+{
+	List	   *breaks = NIL;
+	ListCell   *lc;
+
+	if (!mode->backward && !mode->forward)
+		return;
+	foreach(lc, old_paths)
+	{
+		EeSensitivePath *path = lfirst(lc);
+		EeSchemaBreak *found;
+		bool		covered = false;
+		ListCell   *other;
+
+		foreach(other, new_paths)
+			covered = covered || ee_sensitive_covers(lfirst(other), path);
+		if (covered)
+			continue;
+		found = palloc0(sizeof(EeSchemaBreak));
+		found->path = pstrdup("");
+		found->keyword = pstrdup(EE_SENSITIVE_KEYWORD);
+		found->old_text = ee_sensitive_path_text(path);
+		found->direction = mode->backward ? EE_COMPAT_BACKWARD :
+			EE_COMPAT_FORWARD;
+		found->why = pstrdup("is not sensitive any more, and would be stored readable");
+		breaks = lappend(breaks, found);
+	}
+	put_breaks((ReturnSetInfo *) fcinfo->resultinfo, breaks);
 }
 
 static void

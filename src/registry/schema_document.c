@@ -15,6 +15,7 @@
 #include "ground/config.h"
 #include "ground/invalidate.h"
 #include "registry/schema_document.h"
+#include "validation/schema_sensitive.h"
 
 #define KEPT_DOCUMENTS	32
 #define KEPT_BYTES		(8 * 1024 * 1024)
@@ -37,6 +38,9 @@ typedef struct Resolution
 } Resolution;
 
 static Jsonb *resolve(const char *uri, void *arg);
+static void set_options(EeSchemaOptions *how,
+						const EeDefinitionOptions *options,
+						Resolution *resolution);
 static Document *find_document(const char *uri);
 static Document *read_document(const char *uri, uint64 generation);
 static bool row_identity(const char *uri, EeRowIdentity *row);
@@ -60,18 +64,7 @@ ee_schema_document_compile(Jsonb *schema, const EeDefinitionOptions *options,
 	/* also after a compilation that failed */
 	trim_documents();
 
-	memset(&how, 0, sizeof(how));
-	how.dialect = EE_DIALECT_2020_12;
-	if (options->dialect != NULL)
-		(void) ee_schema_dialect_of_name(options->dialect, &how.dialect);
-	how.assert_formats = options->formats_given ? options->assert_formats :
-		ee_config_validation_assert_formats;
-	how.content = (options->content_given ? options->assert_content :
-				   ee_config_validation_assert_content) ?
-		EE_CONTENT_ASSERTS : EE_CONTENT_ANNOTATES;
-	how.resolve = resolve;
-	how.resolve_arg = &resolution;
-
+	set_options(&how, options, &resolution);
 	compiled = ee_schema_compile(schema, &how);
 
 	list_free(resolution.documents);
@@ -80,6 +73,33 @@ ee_schema_document_compile(Jsonb *schema, const EeDefinitionOptions *options,
 	trim_documents();
 
 	return compiled;
+}
+
+static void
+set_options(EeSchemaOptions *how, const EeDefinitionOptions *options,
+			Resolution *resolution)
+{
+	memset(how, 0, sizeof(*how));
+	how->dialect = EE_DIALECT_2020_12;
+	if (options->dialect != NULL)
+		(void) ee_schema_dialect_of_name(options->dialect, &how->dialect);
+	how->assert_formats = options->formats_given ? options->assert_formats :
+		ee_config_validation_assert_formats;
+	how->content = (options->content_given ? options->assert_content :
+					ee_config_validation_assert_content) ?
+		EE_CONTENT_ASSERTS : EE_CONTENT_ANNOTATES;
+	how->resolve = resolve;
+	how->resolve_arg = resolution;
+}
+
+List *
+ee_schema_document_sensitive(Jsonb *schema, const EeDefinitionOptions *options)
+{
+	Resolution	resolution = {CurrentMemoryContext, NIL, NIL};
+	EeSchemaOptions how;
+
+	set_options(&how, options, &resolution);
+	return ee_schema_sensitive(schema, &how);
 }
 
 bool

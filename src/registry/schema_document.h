@@ -29,6 +29,13 @@ extern EeSchema *ee_schema_document_compile(Jsonb *schema,
 											const EeDefinitionOptions *options,
 											List **uses);
 
+/*
+ * What a schema that compiles marks as sensitive: a List of EeSensitivePath
+ * in CurrentMemoryContext.
+ */
+extern List *ee_schema_document_sensitive(Jsonb *schema,
+										  const EeDefinitionOptions *options);
+
 /* Are all of them still what they were? */
 extern bool ee_schema_document_unchanged(List *uses);
 

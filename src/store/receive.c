@@ -25,10 +25,12 @@
 #include "registry/event_grant.h"
 #include "registry/event_rule.h"
 #include "registry/registry_cache.h"
+#include "registry/sensitive.h"
 #include "store/engine_event.h"
 #include "store/metadata.h"
 #include "store/metadata_tag.h"
 #include "store/receive.h"
+#include "store/seal.h"
 #include "validation/schema_eval.h"
 #include "validation/schema_report.h"
 
@@ -65,6 +67,7 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 	Jsonb	   *metadata = received->metadata;
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 	int			before = list_length(*violations);
+	Jsonb	   *sealed = NULL;	/* before the rules, which see it as it is */
 
 	memset(event->nulls, true, sizeof(event->nulls));
 
@@ -109,8 +112,13 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 	if (unlikely(granted != NULL) && list_length(*violations) == before)
 		check_tenant(received, granted, metadata);
 	receive_payload(event, received, definition, violations);
+	if (unlikely(definition->sensitive != NULL) &&
+		list_length(*violations) == before)
+		sealed = ee_seal_payload(event, definition->sensitive);
 	if (unlikely(definition->rules != NIL) && ee_config_validation_enabled)
 		receive_rules(event, definition, violations);
+	if (unlikely(sealed != NULL))
+		set_text(event, EE_EVENT_PAYLOAD, JsonbPGetDatum(sealed));
 	if (unlikely(list_length(*violations) > before))
 		count_refused(event);
 }
@@ -344,6 +352,8 @@ receive_payload(EeEvent *event, const EeReceived *received,
 	{
 		EeViolation *violation = lfirst(lc);
 
+		if (definition->sensitive != NULL)
+			ee_sensitive_hide(definition->sensitive, violation);
 		violation->instance_path = psprintf("/payload%s",
 											violation->instance_path);
 		*violations = lappend(*violations, violation);

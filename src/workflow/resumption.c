@@ -13,6 +13,7 @@
 #include "ground/extension.h"
 #include "ground/jsonb_push.h"
 #include "ground/uuid7.h"
+#include "store/unseal.h"
 #include "workflow/resumption.h"
 
 /* The columns of type event_engine.workflow_resumption. */
@@ -212,9 +213,11 @@ ee_resumption_datum(const EeResumption *resumption, int attempt)
 	values[1] = nulls[1] ? (Datum) 0 :
 		CStringGetTextDatum(resumption->wait_name);
 	nulls[2] = resumption->event == (Datum) 0;
-	values[2] = resumption->event;
+	values[2] = nulls[2] ? (Datum) 0 :
+		ee_unseal_event(resumption->event, true);
 	nulls[3] = resumption->events == NULL;
-	values[3] = nulls[3] ? (Datum) 0 : JsonbPGetDatum(resumption->events);
+	values[3] = nulls[3] ? (Datum) 0 :
+		JsonbPGetDatum(ee_unseal_envelopes(resumption->events));
 	values[4] = Int32GetDatum(attempt);
 	return heap_copy_tuple_as_datum(heap_form_tuple(desc, values, nulls),
 									desc);

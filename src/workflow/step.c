@@ -204,10 +204,11 @@ call_handler(Step *step)
 	bool		answered = false;
 
 	arguments[0] = instance_datum(step->instance);
-	arguments[1] = ee_resumption_datum(step->resumption,
-									   step->record.attempt);
 	ee_debug_point("workflow_before_handler");
 	ee_unit_act_as_owner(step->delivery, step->unit, &saved);
+	/* as the owner, who may see what is sealed or may not */
+	arguments[1] = ee_resumption_datum(step->resumption,
+									   step->record.attempt);
 	ee_workflow_definition_prepare(workflow);
 	answers = workflow->answers;
 	ee_handler_timeout_start(workflow->timeout_ms);
