@@ -135,7 +135,8 @@ sub begin
 		my $run = { in => $self->script(++$self->{serial}, $transactions), out => '', err => '' };
 
 		$run->{harness} = IPC::Run::start(
-			[ 'psql', '-XAtq', '-d', $node->connstr($self->{database}), '-f', '-' ],
+			# one that has lost its server and found it again may wait for what it has prepared
+			[ 'psql', '-XAtq', '-d', $node->connstr($self->{database}) . " options='-c lock_timeout=30s'", '-f', '-' ],
 			'<', \$run->{in}, '>', \$run->{out}, '2>', \$run->{err});
 		push @{ $self->{running} }, $run;
 	}
