@@ -9,6 +9,15 @@ CREATE FUNCTION event_engine.explain_match(event event_engine.event)
 COMMENT ON FUNCTION event_engine.explain_match(event_engine.event) IS
 	'Whom an event reaches, and why the others not.';
 
+/* Asked by the policies of what is kept of deliveries. */
+CREATE FUNCTION event_engine.has_subscribed(subscriber text, number integer,
+		pattern text, metadata jsonb)
+	RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED COST 100
+	AS 'MODULE_PATHNAME', 'ee_sql_has_subscribed';
+COMMENT ON FUNCTION event_engine.has_subscribed(text, integer, text, jsonb) IS
+	'Whether the subscription, by name or by number, is one of the current user''s, and its owner may have such an event.';
+
 CREATE FUNCTION event_engine.pattern_subscribers(pattern text)
 	RETURNS SETOF text
 	LANGUAGE c STABLE STRICT
@@ -50,7 +59,7 @@ CREATE FUNCTION event_engine.match_event(id uuid)
 DECLARE
 	event event_engine.event;
 BEGIN
-	SELECT e.* INTO event FROM event_engine.events AS e
+	SELECT e.* INTO event FROM event_engine.readable_events AS e
 		WHERE e.id = match_event.id;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'VE205',
@@ -85,7 +94,7 @@ BEGIN
 		filter := NULL;
 	END IF;
 	WITH newest AS (
-		SELECT e.* FROM event_engine.events AS e
+		SELECT e.* FROM event_engine.readable_events AS e
 		ORDER BY e.seq DESC LIMIT max_events
 	), tried AS (
 		SELECT n.seq, n::event_engine.event AS event,

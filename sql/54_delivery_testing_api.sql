@@ -298,7 +298,7 @@ DECLARE
 	wanted CONSTANT jsonb := event_engine.subscription_match(
 		ARRAY[pattern], NULL);
 BEGIN
-	RETURN (SELECT e.id FROM event_engine.events AS e
+	RETURN (SELECT e.id FROM event_engine.readable_events AS e
 		WHERE (after IS NULL OR e.seq > after)
 			AND (since IS NULL OR e.created_at >= since)
 			AND event_engine.event_matches(ROW(e.*)::event_engine.event,
@@ -422,7 +422,7 @@ BEGIN
 		INTO found, others
 		FROM (SELECT ROW(l.*)::event_engine.event AS event,
 				row_number() OVER (ORDER BY l.seq) AS n
-			FROM event_engine.events AS l
+			FROM event_engine.readable_events AS l
 			WHERE CASE WHEN since IS NULL
 				THEN l.xid = pg_current_xact_id_if_assigned()
 				ELSE l.created_at >= since END) AS e;

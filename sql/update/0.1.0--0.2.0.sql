@@ -5,6 +5,7 @@
 
 -- who had a duty is granted all events: see there
 \new 13_registry_grants_state.sql
+\new 79_operations_rights_state.sql
 
 -- it tells of everything besides
 DROP VIEW event_engine.duties;

@@ -362,11 +362,15 @@ ee_sql_event_subscriptions(PG_FUNCTION_ARGS)
 	foreach(lc, ee_routing_cache_lookup(VARDATA_ANY(pattern),
 										VARSIZE_ANY_EXHDR(pattern)))
 	{
-		Asked		asked = {lfirst(lc), &event, true};
+		EeSubscription *subscription = lfirst(lc);
+		Asked		asked = {subscription, &event, false};
 		Datum		number = Int32GetDatum(asked.subscription->number);
 		bool		isnull = false;
 
-		if (ee_match_needs_content(asked.subscription->matcher))
+		asked.wants = ee_match_pattern(subscription->matcher,
+									   VARDATA_ANY(pattern),
+									   VARSIZE_ANY_EXHDR(pattern));
+		if (asked.wants && ee_match_needs_content(subscription->matcher))
 		{
 			ErrorData  *error = ee_subtransaction_run(ask_matcher, &asked);
 

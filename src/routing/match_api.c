@@ -8,11 +8,13 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #include "ground/errors.h"
+#include "ground/jsonb_push.h"
 #include "routing/match.h"
 #include "routing/routing_cache.h"
 #include "routing/subscription.h"
@@ -36,6 +38,7 @@ PG_FUNCTION_INFO_V1(ee_sql_event_matches);
 PG_FUNCTION_INFO_V1(ee_sql_explain_match);
 PG_FUNCTION_INFO_V1(ee_sql_pattern_subscribers);
 PG_FUNCTION_INFO_V1(ee_sql_event_subscribers);
+PG_FUNCTION_INFO_V1(ee_sql_has_subscribed);
 
 /* check_match(match, filter_path, filters): true, or raises what is wrong */
 Datum
@@ -113,6 +116,9 @@ ee_sql_pattern_subscribers(PG_FUNCTION_ARGS)
 		Datum		value = CStringGetTextDatum(subscription->subscriber);
 		bool		isnull = false;
 
+		if (!ee_match_pattern(subscription->matcher, VARDATA_ANY(pattern),
+							  VARSIZE_ANY_EXHDR(pattern)))
+			continue;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value,
 							 &isnull);
 	}
@@ -142,6 +148,44 @@ ee_sql_event_subscribers(PG_FUNCTION_ARGS)
 								 &isnull);
 	}
 	return (Datum) 0;
+}
+
+/*
+ * has_subscribed(subscriber text, number integer, pattern text,
+ * metadata jsonb): is it the subscription, by name or number, of a role whose
+ * privileges the caller has, and may that role have the event?
+ */
+Datum
+ee_sql_has_subscribed(PG_FUNCTION_ARGS)
+{
+	char	   *name = PG_ARGISNULL(0) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(0));
+	ListCell   *cell;
+
+	if (PG_ARGISNULL(2))
+		PG_RETURN_BOOL(false);
+	foreach(cell, ee_routing_cache_all())
+	{
+		EeSubscription *subscription = lfirst(cell);
+
+		if (name != NULL ? strcmp(subscription->subscriber, name) == 0 :
+			!PG_ARGISNULL(1) && subscription->number == PG_GETARG_INT32(1))
+		{
+			EeEvent		event;
+			JsonbParseState *state = NULL;
+
+			if (!has_privs_of_role(GetUserId(), subscription->owner))
+				break;
+			ee_jsonb_push_begin(&state);
+			memset(event.nulls, true, sizeof(event.nulls));
+			EE_EVENT_VALUE(&event, EE_EVENT_PATTERN) = PG_GETARG_DATUM(2);
+			EE_EVENT_IS_NULL(&event, EE_EVENT_PATTERN) = false;
+			EE_EVENT_VALUE(&event, EE_EVENT_METADATA) = PG_ARGISNULL(3) ?
+				JsonbPGetDatum(ee_jsonb_push_end(&state)) : PG_GETARG_DATUM(3);
+			PG_RETURN_BOOL(ee_match_permits(subscription->matcher, &event));
+		}
+	}
+	PG_RETURN_BOOL(false);
 }
 
 /* Compile (match, filter_path, filters), the arguments from the first on. */
