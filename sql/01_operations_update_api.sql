@@ -40,7 +40,7 @@ BEGIN
 			first := true;
 			FOREACH name IN ARRAY tables LOOP
 				PERFORM set_config('lock_timeout',
-					CASE WHEN first THEN '300ms' ELSE '50ms' END, true);
+					CASE WHEN first THEN '300ms' ELSE '30ms' END, true);
 				EXECUTE format('LOCK TABLE ONLY event_engine.%I IN %s MODE',
 					name, mode);
 				first := false;

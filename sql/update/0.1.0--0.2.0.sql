@@ -3,6 +3,16 @@
  * new.  Functions, procedures and views follow by themselves, see ../README.md.
  * ------------------------------------------------------------------------ */
 
+/*
+ * All that is altered below, and what new triggers and constraints are on.
+ * Publishers wait meanwhile, since they look up definitions.
+ */
+SELECT event_engine.lock_for_update('{event_definitions,
+	event_definition_versions,event_schemas,event_rules,subscriptions,
+	deliveries,event_dead_letters,event_processing_log,event_replays,
+	event_replay_cursors,event_responders,event_retention,event_schedules,
+	event_maintenance,workflow_definitions,workflow_event_triggers}');
+
 -- who had a duty is granted all events: see there
 \new 13_registry_grants_state.sql
 \new 79_operations_rights_state.sql
@@ -14,10 +24,5 @@ DROP VIEW event_engine.duties;
 \new 63_workflow_look_state.sql
 \new 64_workflow_postponed_state.sql
 
-/* Audit.  Its triggers need those who write to these tables to wait. */
-SELECT event_engine.lock_for_update('{event_dead_letters,event_definitions,event_maintenance,event_replays,
-	event_responders,event_retention,event_rules,event_schedules,
-	event_schemas,subscriptions,workflow_definitions,workflow_event_triggers}',
-	'SHARE ROW EXCLUSIVE');
 \new 79_operations_audit_state.sql
 \new 33_store_sensitive_state.sql
