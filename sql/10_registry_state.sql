@@ -61,8 +61,7 @@ CREATE INDEX event_definitions_schema_uris_idx
  * it was published.  Columns as in event_definitions.
  */
 CREATE TABLE event_engine.event_definition_versions (
-	definition_id uuid NOT NULL
-		REFERENCES event_engine.event_definitions ON DELETE CASCADE,
+	definition_id uuid NOT NULL,
 	version varchar(50) NOT NULL,
 	source_types jsonb NOT NULL DEFAULT '[]'
 		CHECK (jsonb_typeof(source_types) = 'array'),
@@ -82,6 +81,24 @@ COMMENT ON TABLE event_engine.event_definition_versions IS
 	'Every version of every definition ever registered.';
 CREATE INDEX event_definition_versions_schema_uris_idx
 	ON event_engine.event_definition_versions USING gin (schema_uris);
+
+/*
+ * No foreign keys between tables that are dumped: a parallel restore loads them
+ * in any order.
+ */
+CREATE FUNCTION event_engine.forget_versions() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	DELETE FROM event_engine.event_definition_versions
+	WHERE definition_id = OLD.id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION event_engine.forget_versions() IS
+	'Trigger on event_definitions: versions go with their definition.';
+CREATE TRIGGER forget_versions AFTER DELETE ON event_engine.event_definitions
+	FOR EACH ROW EXECUTE FUNCTION event_engine.forget_versions();
 
 /*
  * event_schemas: documents that $ref may point to, shared by definitions.

@@ -20,8 +20,7 @@ COMMENT ON FUNCTION event_engine.check_rule_path(text) IS
  *	enabled			is it run?
  */
 CREATE TABLE event_engine.event_rules (
-	definition_id uuid NOT NULL
-		REFERENCES event_engine.event_definitions ON DELETE CASCADE,
+	definition_id uuid NOT NULL,
 	name text NOT NULL CHECK (name ~ '^[A-Za-z0-9_.:-]{1,100}$'),
 	sort_order integer NOT NULL DEFAULT 0,
 	path text CHECK (event_engine.check_rule_path(path)),
@@ -36,6 +35,20 @@ CREATE TABLE event_engine.event_rules (
 );
 COMMENT ON TABLE event_engine.event_rules IS
 	'Business rules that events must keep beside the schema of their definition.';
+
+CREATE FUNCTION event_engine.forget_rules() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	DELETE FROM event_engine.event_rules
+	WHERE definition_id = OLD.id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION event_engine.forget_rules() IS
+	'Trigger on event_definitions: rules go with their definition.';
+CREATE TRIGGER forget_rules AFTER DELETE ON event_engine.event_definitions
+	FOR EACH ROW EXECUTE FUNCTION event_engine.forget_rules();
 
 CREATE TRIGGER announce_change AFTER INSERT OR UPDATE OR DELETE
 	ON event_engine.event_rules FOR EACH ROW

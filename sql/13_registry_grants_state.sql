@@ -32,6 +32,7 @@ CREATE TABLE event_engine.event_grants (
 );
 COMMENT ON TABLE event_engine.event_grants IS
 	'Which events a role may publish, subscribe to and read; what no row allows is refused.';
+ALTER TABLE event_engine.event_grants REPLICA IDENTITY FULL;
 
 /* Every session hears of every change, by whomever. */
 CREATE TRIGGER announce_change AFTER INSERT OR UPDATE OR DELETE

@@ -87,6 +87,8 @@ COMMENT ON FUNCTION event_engine.refuse_change() IS
 
 CREATE TRIGGER event_engine_receive BEFORE INSERT ON event_engine.events
 	FOR EACH ROW EXECUTE FUNCTION event_engine.receive_row();
+/* also of what logical replication brings, so that it is refused */
+ALTER TABLE event_engine.events ENABLE ALWAYS TRIGGER event_engine_receive;
 CREATE TRIGGER event_engine_refuse_change BEFORE UPDATE OR DELETE
 	ON event_engine.events
 	FOR EACH ROW EXECUTE FUNCTION event_engine.refuse_change();
@@ -178,7 +180,8 @@ CREATE INDEX event_keys_expires_at_idx ON event_engine.event_keys (expires_at);
  * event_log_state: one row, which cluster the transaction ids in the log
  * belong to.
  *
- *	system_identifier	of the cluster that writes now
+ *	system_identifier	of the cluster that writes now; 0: restored, and not yet
+ *						used
  *	base_seq			events up to here were written by another cluster: they
  *						are committed, and their xid says nothing
  */
@@ -191,6 +194,13 @@ COMMENT ON TABLE event_engine.event_log_state IS
 	'Which cluster the transaction ids in the log belong to.';
 INSERT INTO event_engine.event_log_state (system_identifier, base_seq)
 	SELECT system_identifier, 0 FROM pg_catalog.pg_control_system();
+CREATE FUNCTION event_engine.restore_log_state() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_restore_log_state';
+COMMENT ON FUNCTION event_engine.restore_log_state() IS
+	'Trigger on event_log_state: the row of a dump says that the log comes from another cluster.';
+CREATE TRIGGER event_engine_restore BEFORE INSERT
+	ON event_engine.event_log_state
+	FOR EACH ROW EXECUTE FUNCTION event_engine.restore_log_state();
 
 /*
  * event_milestones: positions in the log, about one a second while events
@@ -208,5 +218,6 @@ CREATE TABLE event_engine.event_milestones (
 );
 COMMENT ON TABLE event_engine.event_milestones IS
 	'Positions in the log by time, for seek and replay.';
+ALTER TABLE event_engine.event_milestones REPLICA IDENTITY FULL;
 CREATE INDEX event_milestones_created_at_idx
 	ON event_engine.event_milestones (created_at);

@@ -67,8 +67,7 @@ ALTER TABLE event_engine.event_replays
  * Columns as of subscription_cursors.
  */
 CREATE TABLE event_engine.event_replay_cursors (
-	replay_id uuid NOT NULL
-		REFERENCES event_engine.event_replays ON DELETE CASCADE,
+	replay_id uuid NOT NULL,
 	lane integer NOT NULL,
 	low_snapshot pg_snapshot NOT NULL,
 	low_seq bigint NOT NULL,
@@ -81,3 +80,17 @@ CREATE TABLE event_engine.event_replay_cursors (
 );
 COMMENT ON TABLE event_engine.event_replay_cursors IS
 	'Where the lanes of a subscription stood when its replay was made.';
+
+CREATE FUNCTION event_engine.forget_replay() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	DELETE FROM event_engine.event_replay_cursors
+	WHERE replay_id = OLD.id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION event_engine.forget_replay() IS
+	'Trigger on event_replays: what was noted for a replay goes with it.';
+CREATE TRIGGER forget_replay AFTER DELETE ON event_engine.event_replays
+	FOR EACH ROW EXECUTE FUNCTION event_engine.forget_replay();

@@ -238,6 +238,7 @@ CREATE TABLE event_engine.workflow_steps (
 );
 COMMENT ON TABLE event_engine.workflow_steps IS
 	'The steps that workflows have taken: why, when, and what came of it.';
+ALTER TABLE event_engine.workflow_steps REPLICA IDENTITY FULL;
 CREATE INDEX workflow_steps_instance_id_idx
 	ON event_engine.workflow_steps (instance_id, step_number, attempt);
 

@@ -50,6 +50,7 @@ CREATE TABLE event_engine.event_maintenance (
 );
 COMMENT ON TABLE event_engine.event_maintenance IS
 	'What upkeep has done, and what it could not do.';
+ALTER TABLE event_engine.event_maintenance REPLICA IDENTITY FULL;
 CREATE INDEX event_maintenance_at_idx ON event_engine.event_maintenance (at);
 
 /* The server's launcher does not see our tables: it is told of them. */

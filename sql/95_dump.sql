@@ -2,10 +2,11 @@
  * Dump: tables and sequences whose rows belong to the user.  Partitions of the
  * log are dumped like any other table, and are not named here.
  *
- * Left out are event_log_state, which says what cluster this is, and
- * executor_starts, which counts processes of a server that is not the one
- * restored to, and event_maintenance, which tells what that server has done;
- * and event_subject_keys, without which what is sensitive cannot be read.
+ * The row of event_log_state is told of where it is restored, not stored; see
+ * the trigger there.  Left out are executor_starts, which counts processes of a
+ * server that is not the one restored to, event_maintenance, which tells what
+ * that server has done, and event_subject_keys, without which what is sensitive
+ * cannot be read.
  * ------------------------------------------------------------------------ */
 
 SELECT pg_extension_config_dump('event_engine.deliveries', '');
@@ -17,6 +18,7 @@ SELECT pg_extension_config_dump('event_engine.event_definitions', '');
 SELECT pg_extension_config_dump('event_engine.event_grants', '');
 SELECT pg_extension_config_dump('event_engine.event_keys', '');
 SELECT pg_extension_config_dump('event_engine.event_leases', '');
+SELECT pg_extension_config_dump('event_engine.event_log_state', '');
 SELECT pg_extension_config_dump('event_engine.event_milestones', '');
 SELECT pg_extension_config_dump('event_engine.event_partitions', '');
 SELECT pg_extension_config_dump('event_engine.event_processing_log', '');

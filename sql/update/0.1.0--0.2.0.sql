@@ -26,3 +26,63 @@ DROP VIEW event_engine.duties;
 
 \new 79_operations_audit_state.sql
 \new 33_store_sensitive_state.sql
+
+/* A dump tells that the log comes from another cluster.  The lock that the
+ * trigger takes waits for whoever restores a dump at this moment. */
+CREATE FUNCTION event_engine.restore_log_state() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_restore_log_state';
+CREATE TRIGGER event_engine_restore BEFORE INSERT
+	ON event_engine.event_log_state
+	FOR EACH ROW EXECUTE FUNCTION event_engine.restore_log_state();
+
+/* No foreign keys between tables that are dumped: a parallel restore loads them
+ * in any order.  Both tables of each are locked against everything. */
+ALTER TABLE event_engine.event_definition_versions
+	DROP CONSTRAINT event_definition_versions_definition_id_fkey;
+ALTER TABLE event_engine.event_rules
+	DROP CONSTRAINT event_rules_definition_id_fkey;
+ALTER TABLE event_engine.event_replay_cursors
+	DROP CONSTRAINT event_replay_cursors_replay_id_fkey;
+CREATE FUNCTION event_engine.forget_versions() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	DELETE FROM event_engine.event_definition_versions
+	WHERE definition_id = OLD.id;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER forget_versions AFTER DELETE ON event_engine.event_definitions
+	FOR EACH ROW EXECUTE FUNCTION event_engine.forget_versions();
+CREATE FUNCTION event_engine.forget_rules() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	DELETE FROM event_engine.event_rules
+	WHERE definition_id = OLD.id;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER forget_rules AFTER DELETE ON event_engine.event_definitions
+	FOR EACH ROW EXECUTE FUNCTION event_engine.forget_rules();
+CREATE FUNCTION event_engine.forget_replay() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	DELETE FROM event_engine.event_replay_cursors
+	WHERE replay_id = OLD.id;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER forget_replay AFTER DELETE ON event_engine.event_replays
+	FOR EACH ROW EXECUTE FUNCTION event_engine.forget_replay();
+
+/* What logical replication brings is refused.  Locks the log for an instant. */
+ALTER TABLE event_engine.events ENABLE ALWAYS TRIGGER event_engine_receive;
+/* A publication of all tables does not keep rows from being removed. */
+ALTER TABLE event_engine.event_milestones REPLICA IDENTITY FULL;
+ALTER TABLE event_engine.delivery_counts REPLICA IDENTITY FULL;
+ALTER TABLE event_engine.event_processing_log REPLICA IDENTITY FULL;
+ALTER TABLE event_engine.workflow_steps REPLICA IDENTITY FULL;
+ALTER TABLE event_engine.event_maintenance REPLICA IDENTITY FULL;
+ALTER TABLE event_engine.subscription_cursor_moves REPLICA IDENTITY FULL;

@@ -10,9 +10,11 @@
  * the counter), pg_upgrade changes it (and keeps the counter; moving base_seq
  * then is needless and harmless, as nothing is in progress).
  *
- * A logical dump leaves the row out, as CREATE EXTENSION makes it; there the
- * events themselves tell, for they come with positions that have never been
- * handed out.
+ * A logical dump brings the row of the old cluster along.  It is not stored,
+ * but makes ours one of nobody's (system identifier 0), and whoever first uses
+ * the log adopts what has been restored by then.  If that is before all of it
+ * has been, the events themselves tell, for they come with positions that have
+ * never been handed out.
  */
 #include "postgres.h"
 
@@ -21,6 +23,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/sequence.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -44,6 +47,7 @@ static int64 restored_seq = 0;
 
 static bool read_state(int64 *base_seq);
 static void adopt(void);
+static void execute_update(const char *statement);
 static void set_state(int64 base_seq);
 static void xact_callback(XactEvent event, void *arg);
 static void take_over(int64 seq);
@@ -155,19 +159,24 @@ adopt(void)
 static void
 set_state(int64 base_seq)
 {
+	execute_update(psprintf("UPDATE event_engine.event_log_state SET "
+							"system_identifier = " INT64_FORMAT
+							", base_seq = " INT64_FORMAT
+							" WHERE system_identifier <> " INT64_FORMAT
+							" OR base_seq < " INT64_FORMAT,
+							(int64) GetSystemIdentifier(), base_seq,
+							(int64) GetSystemIdentifier(), base_seq));
+}
+
+static void
+execute_update(const char *statement)
+{
 	EePlanFrame frame;
 	EeIdentity	saved;
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	if (SPI_execute(psprintf("UPDATE event_engine.event_log_state SET "
-							 "system_identifier = " INT64_FORMAT
-							 ", base_seq = " INT64_FORMAT
-							 " WHERE system_identifier <> " INT64_FORMAT
-							 " OR base_seq < " INT64_FORMAT,
-							 (int64) GetSystemIdentifier(), base_seq,
-							 (int64) GetSystemIdentifier(), base_seq),
-					false, 0) != SPI_OK_UPDATE)
+	if (SPI_execute(statement, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update event_engine.event_log_state");
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
@@ -177,6 +186,21 @@ set_state(int64 base_seq)
 }
 
 /* -------------------------------------------------------- a logical restore */
+
+/* Trigger of event_log_state: a dump brings another cluster's row. */
+PG_FUNCTION_INFO_V1(ee_sql_restore_log_state);
+Datum
+ee_sql_restore_log_state(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(((TriggerData *) fcinfo->context)->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("restore_log_state must be fired BEFORE INSERT")));
+	execute_update("UPDATE event_engine.event_log_state SET "
+				   "system_identifier = 0");
+	return PointerGetDatum(NULL);
+}
 
 void
 ee_log_state_restored(int64 seq)
@@ -207,18 +231,24 @@ xact_callback(XactEvent event, void *arg)
  * The events of this transaction become visible with it, and by then nobody
  * may take their xids for those of this cluster, nor hand out their positions
  * again.  What was handed out here, as when a partition is loaded again, is
- * known.
+ * known.  A log that nobody has adopted yet needs no more than its positions.
+ * The lock is for others that restore at the same time.
  */
 static void
 take_over(int64 seq)
 {
+	int64		base_seq;
+
+	LockRelationOid(ee_extension_relid(EE_REL_EVENT_LOG_STATE),
+					ShareRowExclusiveLock);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (seq > ee_log_state_last_seq())
 	{
 		DirectFunctionCall2(setval_oid,
 							ObjectIdGetDatum(ee_extension_relid(EE_REL_EVENT_SEQ)),
 							Int64GetDatum(seq));
-		set_state(seq);
+		if (read_state(&base_seq))
+			set_state(seq);
 	}
 	PopActiveSnapshot();
 }

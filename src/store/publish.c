@@ -9,6 +9,7 @@
 #include "commands/trigger.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "replication/logicalworker.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -388,6 +389,12 @@ ee_sql_receive_row(PG_FUNCTION_ARGS)
 	if (!EE_EVENT_IS_NULL(&row, EE_EVENT_SEQ) &&
 		ee_append_own_row(DatumGetInt64(EE_EVENT_VALUE(&row, EE_EVENT_SEQ))))
 		return PointerGetDatum(trigger->tg_trigtuple);
+	if (IsLogicalWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("events of another server cannot be replicated into event_engine.events"),
+				 errdetail("Their positions and transaction ids belong to the log of that server."),
+				 errhint("Replicate into a table of another database, or publish them again; see docs/replication.md.")));
 	if (!EE_EVENT_IS_NULL(&row, EE_EVENT_SEQ) ||
 		!EE_EVENT_IS_NULL(&row, EE_EVENT_XID))
 	{

@@ -18,20 +18,23 @@ use Test::More;
 our @EXPORT = qw(new_server new_database poll wait_until wait_for_log_line);
 
 # A new server, started; the options are preload (1 unless given), conf (lines
-# of postgresql.conf) and init (arguments of PostgreSQL::Test::Cluster's init).
+# of postgresql.conf), init (arguments of PostgreSQL::Test::Cluster's init; what
+# is extra is added), start (1 unless given) and install_path (another server's).
 sub new_server
 {
 	my ($name, %options) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name,
+		defined $options{install_path} ? (install_path => $options{install_path}) : ());
+	my %init = @{ $options{init} // [] };
+	my $extra = delete $init{extra} // [];
 
-	$node->init(extra => [ '--locale=C.UTF-8', '-E', 'UTF8' ],
-		@{ $options{init} // [] });
+	$node->init(extra => [ '--locale=C.UTF-8', '-E', 'UTF8', @$extra ], %init);
 	$node->append_conf('postgresql.conf',
 		"shared_preload_libraries = 'event_engine'\n")
 	  if $options{preload} // 1;
 	$node->append_conf('postgresql.conf', $options{conf} . "\n")
 	  if defined $options{conf};
-	$node->start;
+	$node->start if $options{start} // 1;
 	return $node;
 }
 
