@@ -221,6 +221,30 @@ WHERE NOT s.active AND NOT s.temporary
 	AND (s.restart_lsn IS NOT NULL OR s.xmin IS NOT NULL
 		OR s.catalog_xmin IS NOT NULL OR s.wal_status = 'lost')
 UNION ALL
+SELECT 'warning', 'standby_snapshot',
+	format('A query on a standby keeps a snapshot that is %s transactions old: vacuum keeps all rows that it might see.', x.age),
+	x.who, x.since,
+	'End that query on the standby, or set hot_standby_feedback = off there: then its queries may be cancelled instead.'
+FROM (SELECT h.who, age(h.xmin) AS age,
+		-- the first position that was written down when it was over
+		(SELECT min(m.created_at) FROM event_engine.event_milestones AS m
+			WHERE pg_snapshot_xmin(m.snapshot)::text::numeric
+				> pg_snapshot_xmax(pg_current_snapshot())::text::numeric - age(h.xmin))
+			AS since
+	FROM (SELECT r.backend_xmin AS xmin, format('standby %I%s%s',
+			r.application_name, ', from ' || r.client_addr,
+			', slot ' || quote_ident(s.slot_name)) AS who
+		FROM pg_stat_replication AS r
+		LEFT JOIN pg_replication_slots AS s ON s.active_pid = r.pid
+		WHERE r.backend_xmin IS NOT NULL
+		UNION ALL
+		SELECT s.xmin, format('standby %I%s, slot %I', r.application_name,
+			', from ' || r.client_addr, s.slot_name)
+		FROM pg_replication_slots AS s
+		LEFT JOIN pg_stat_replication AS r ON r.pid = s.active_pid
+		WHERE s.active AND s.xmin IS NOT NULL AND r.backend_xmin IS NULL) AS h) AS x
+WHERE x.since < clock_timestamp() - patience OR x.age > 10000000
+UNION ALL
 SELECT CASE WHEN x.age > 1500000000 THEN 'critical' ELSE 'warning' END,
 	'xid_age',
 	format('A table has not been frozen for %s transactions; the server stops all writing before 2,147 million.', x.age),
@@ -429,6 +453,24 @@ FROM (SELECT GREATEST(
 		(SELECT max(p.sealed_at) FROM event_engine.event_partitions AS p)) AS latest)
 	AS m
 WHERE m.latest > clock_timestamp() + '1 minute'::interval
+UNION ALL
+SELECT 'warning', 'clock_jumped',
+	format('The clock of the server was set: %s.', m.detail), 'system clock',
+	m.at,
+	'Let it be kept by NTP, which does not jump. What was published meanwhile has the time of then, and what was due by that clock has come to pass.'
+FROM event_engine.event_maintenance AS m
+WHERE m.task = 'clock' AND m.at > clock_timestamp() - '1 hour'::interval
+UNION ALL
+SELECT 'notice', 'partitions_far_ahead',
+	format('%s partition(s) are for a time that is far ahead, up to %s: the clock was wrong when they were made.',
+		count(*), max(p.upper)),
+	'table ' || (array_agg(p.relid ORDER BY p.upper DESC))[1]::text, NULL,
+	'Nothing has to be done: they are used when their time comes. Empty ones may be dropped: DROP TABLE.'
+FROM event_engine.event_partitions AS p
+WHERE p.lower > clock_timestamp()
+	+ (current_setting('event_engine.store_partitions_ahead')::integer + 2)
+	* '31 days'::interval
+HAVING count(*) > 0
 $$;
 COMMENT ON FUNCTION event_engine.doctor_log(interval) IS
 	'Does the work of doctor(): partitions, retention and vacuum.';

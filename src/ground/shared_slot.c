@@ -11,6 +11,7 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
+#include "ground/clock.h"
 #include "ground/compat.h"
 #include "ground/shared_incident.h"
 #include "ground/shared_internal.h"
@@ -104,7 +105,7 @@ static bool
 start_expired(EeSlotState state, TimestampTz started_at)
 {
 	return state == EE_SLOT_STARTING &&
-		TimestampDifferenceExceeds(started_at, GetCurrentTimestamp(),
+		ee_clock_exceeds(started_at, GetCurrentTimestamp(),
 								   START_TIMEOUT_MS);
 }
 

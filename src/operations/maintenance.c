@@ -21,6 +21,7 @@
 #include "ground/plan.h"
 #include "ground/shared.h"
 #include "operations/analyze_log.h"
+#include "operations/clock_watch.h"
 #include "operations/forget.h"
 #include "operations/maintenance.h"
 #include "operations/retention.h"
@@ -80,6 +81,7 @@ ee_maintenance_run(const EeUnit *unit)
 	ee_subject_key_scrub_due();
 	unit->commit();
 
+	ee_clock_watch(unit);
 	ee_forget_run(unit);
 	ee_retention_run(unit);
 	ee_analyze_log_run(unit);

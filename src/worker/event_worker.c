@@ -18,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 
+#include "ground/clock.h"
 #include "ground/errors.h"
 #include "ground/shared.h"
 #include "operations/maintenance.h"
@@ -138,7 +139,7 @@ upkeep(bool moved)
 
 	dirty |= moved;
 	if (dirty &&
-		TimestampDifferenceExceeds(milestone_at, now, MILESTONE_INTERVAL_MS))
+		ee_clock_exceeds(milestone_at, now, MILESTONE_INTERVAL_MS))
 	{
 		ee_worker_begin();
 		ee_milestone_store();
@@ -146,7 +147,7 @@ upkeep(bool moved)
 		milestone_at = now;
 		dirty = false;
 	}
-	if (TimestampDifferenceExceeds(maintained_at, now,
+	if (ee_clock_exceeds(maintained_at, now,
 								   MAINTENANCE_INTERVAL_MS))
 	{
 		ee_maintenance_run(&ee_worker_unit);

@@ -38,6 +38,7 @@
 #include "delivery/lane.h"
 #include "delivery/offer.h"
 #include "delivery/round.h"
+#include "ground/clock.h"
 #include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
@@ -182,7 +183,13 @@ run(void)
 				read_set();
 			note_news();
 			now = GetCurrentTimestamp();
-			if (TimestampDifferenceExceeds(polled_at, now, poll_interval()))
+			/* the clock went back */
+			if (now < idle_since)
+			{
+				ee_lane_list_mark(lanes, member);
+				idle_since = now;
+			}
+			if (ee_clock_exceeds(polled_at, now, poll_interval()))
 			{
 				bool		moved = poll_log();
 
@@ -194,7 +201,7 @@ run(void)
 				look_for_stuck();
 			else
 				note_help();
-			if (TimestampDifferenceExceeds(looked_at, now,
+			if (ee_clock_exceeds(looked_at, now,
 										   ee_config_delivery_position_interval))
 				look_at_all();
 			worked = run_all();
@@ -218,7 +225,7 @@ run(void)
 		else
 		{
 			if (!is_helper && !alone &&
-				TimestampDifferenceExceeds(idle_since, now,
+				ee_clock_exceeds(idle_since, now,
 										   ee_config_worker_idle_timeout) &&
 				ee_lane_list_due(lanes) > now + ee_config_worker_idle_timeout * INT64CONST(1000) &&
 				!is_behind() && !leaving)

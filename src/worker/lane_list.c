@@ -78,6 +78,7 @@ ee_lane_list_mark(List *const *lanes, int member)
 			if (delivery->member != member)
 				continue;
 			delivery->behind = true;
+			delivery->held_until = 0;
 			if (delivery->base == delivery)
 				delivery->next_due = DT_NOBEGIN;
 		}

@@ -24,6 +24,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "ground/clock.h"
 #include "ground/config.h"
 #include "ground/shared.h"
 #include "ground/shared_counter.h"
@@ -141,7 +142,7 @@ visit(Oid dbid)
 		}
 	}
 	if (!requested &&
-		!TimestampDifferenceExceeds(entry->started_at, now,
+		!ee_clock_exceeds(entry->started_at, now,
 									failed ? START_INTERVAL_MS :
 									ABSENT_INTERVAL_MS))
 		return;

@@ -21,6 +21,7 @@
 
 #include "delivery/broken.h"
 #include "delivery/lane.h"
+#include "ground/clock.h"
 #include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/invalidate.h"
@@ -143,26 +144,29 @@ ee_router_main(Datum arg)
 		watch();
 		note_news();
 		ee_incident_publish(&ee_worker_unit);
-		if (TimestampDifferenceExceeds(polled_at, now,
+		if (ee_clock_exceeds(polled_at, now,
 									   ee_config_delivery_poll_interval))
 		{
 			poll_log();
 			next_due = DT_NOBEGIN;
 			polled_at = now;
 		}
-		if (TimestampDifferenceExceeds(counted_at, now, RATES_INTERVAL_MS))
+		if (ee_clock_exceeds(counted_at, now, RATES_INTERVAL_MS))
 		{
-			bool		rotate = TimestampDifferenceExceeds(rotated_at, now,
+			bool		rotate = ee_clock_exceeds(rotated_at, now,
 														PERIOD_INTERVAL_MS);
 
-			ee_shared_counter_tick((now - counted_at) / 1000000.0);
-			ee_shared_subscription_tick((now - counted_at) / 1000000.0,
-										rotate);
+			/* at least so much, where the clock went back */
+			double		seconds = Max((now - counted_at) / 1000000.0,
+									  RATES_INTERVAL_MS / 1000.0);
+
+			ee_shared_counter_tick(seconds);
+			ee_shared_subscription_tick(seconds, rotate);
 			counted_at = now;
 			if (rotate)
 				rotated_at = now;
 		}
-		if (TimestampDifferenceExceeds(looked_at, now, look_interval))
+		if (ee_clock_exceeds(looked_at, now, look_interval))
 		{
 			look_interval = ee_queue_depth_look(&ee_worker_unit);
 			looked_at = now;
@@ -180,7 +184,7 @@ ee_router_main(Datum arg)
 		if (next_stuck != DT_NOEND)
 			wait = Min(wait, TimestampDifferenceMilliseconds(now, next_stuck) + 1);
 
-		if (TimestampDifferenceExceeds(milestone_at, now,
+		if (ee_clock_exceeds(milestone_at, now,
 									   MILESTONE_INTERVAL_MS) &&
 			pg_atomic_exchange_u32(&slot->dirty, 0) != 0)
 		{
@@ -190,14 +194,14 @@ ee_router_main(Datum arg)
 			milestone_at = now;
 			wait = Min(wait, MILESTONE_INTERVAL_MS);
 		}
-		if (TimestampDifferenceExceeds(maintained_at, now,
+		if (ee_clock_exceeds(maintained_at, now,
 									   MAINTENANCE_INTERVAL_MS))
 		{
 			ee_maintenance_run(&ee_worker_unit);
 			maintained_at = now;
 		}
-		if (TimestampDifferenceExceeds(milestone_at, now, 0) &&
-			!TimestampDifferenceExceeds(milestone_at, now,
+		if (ee_clock_exceeds(milestone_at, now, 0) &&
+			!ee_clock_exceeds(milestone_at, now,
 										MILESTONE_INTERVAL_MS))
 			wait = Min(wait, MILESTONE_INTERVAL_MS);
 		pgstat_report_activity(STATE_IDLE, NULL);
@@ -468,7 +472,7 @@ wake_behind(TimestampTz now)
 	ListCell   *lc;
 
 	if (roles == NIL ||
-		!TimestampDifferenceExceeds(woken_at, now,
+		!ee_clock_exceeds(woken_at, now,
 									ee_config_delivery_position_interval /
 									list_length(roles)))
 		return;
@@ -478,7 +482,7 @@ wake_behind(TimestampTz now)
 		Role	   *role = lfirst(lc);
 
 		if (role->asleep && !role->wanted &&
-			TimestampDifferenceExceeds(role->started_at, now,
+			ee_clock_exceeds(role->started_at, now,
 									   ee_config_delivery_position_interval) &&
 			(oldest == NULL || role->started_at < oldest->started_at))
 			oldest = role;
@@ -505,10 +509,10 @@ may_start(Role *role, TimestampTz now)
 	uint32		failures = pg_atomic_read_u32(&slot->failures);
 
 	if (failures == role->failures ||
-		TimestampDifferenceExceeds(role->started_at, now,
+		ee_clock_exceeds(role->started_at, now,
 								   RESTART_INTERVAL_MAX_MS))
 		role->delay_ms = RESTART_INTERVAL_MS;
-	else if (!TimestampDifferenceExceeds(role->started_at, now,
+	else if (!ee_clock_exceeds(role->started_at, now,
 										 role->delay_ms))
 		return false;
 	else

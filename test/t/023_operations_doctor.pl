@@ -10,7 +10,7 @@ use EventEngine;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('main', conf => <<'CONF');
+my $node = new_server('main', init => [ allows_streaming => 1 ], conf => <<'CONF');
 max_prepared_transactions = 5
 max_replication_slots = 2
 wal_level = replica
@@ -83,6 +83,42 @@ $node->safe_psql('shop', q(SELECT pg_create_physical_replication_slot('nobody', 
 found('replication_slot', qr/^warning\|Nobody reads from a physical replication slot, which keeps .* of WAL.*\|slot nobody\|.*pg_drop_replication_slot\('nobody'\)/, 'a replication slot');
 $node->safe_psql('shop', q(SELECT pg_drop_replication_slot('nobody')));
 not_found('replication_slot', 'it is gone');
+
+# A query on a standby holds up vacuum here, with a slot or without.
+$node->backup('for_standby');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'for_standby', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nwal_receiver_status_interval = 1\nshared_preload_libraries = ''");
+$standby->start;
+foreach my $with ('', 'slot')
+{
+	if ($with)
+	{
+		$node->safe_psql('shop', q(SELECT pg_create_physical_replication_slot('standby')));
+		$standby->append_conf('postgresql.conf', "primary_slot_name = 'standby'");
+		$standby->restart;
+	}
+	my $reader = $standby->background_psql('shop');
+	$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+	$node->safe_psql('shop', q(SELECT event_engine.publish_event('doctor.test', '{}')));
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+	while (time < $end && $node->safe_psql('shop', q(SELECT count(*) FROM event_engine.doctor('0') WHERE code = 'standby_snapshot')) eq '0')
+	{
+		$node->safe_psql('shop', q(SELECT event_engine.publish_event('doctor.test', '{}')));
+		select undef, undef, undef, 0.2;
+	}
+	found('standby_snapshot', $with ? qr/^warning\|.*\|standby standby, slot standby\|/ : qr/^warning\|A query on a standby keeps a snapshot.*\|standby standby\|End that query/, "a query on a standby $with");
+	is($node->safe_psql('shop', q(SELECT count(*) FROM event_engine.doctor() WHERE code = 'standby_snapshot')), '0', 'not before its time');
+	$reader->query_safe('COMMIT');
+	$reader->quit;
+	not_found('standby_snapshot', 'it has ended');
+}
+$standby->stop;
+$node->safe_psql('shop', q(SELECT pg_drop_replication_slot('standby')));
+# the clock, as upkeep would have written it down
+$node->safe_psql('shop', q(INSERT INTO event_engine.event_maintenance (task, object, outcome, detail) VALUES ('clock', 'system clock', 'done', 'it went ahead by 3600 s')));
+found('clock_jumped', qr/^warning\|The clock of the server was set: it went ahead by 3600 s\.\|system clock\|/, 'a clock that was set');
+$node->safe_psql('shop', q(DELETE FROM event_engine.event_maintenance WHERE task = 'clock'));
 
 # Somebody reads what has expired.
 $node->safe_psql('shop', <<'SQL');
