@@ -353,7 +353,7 @@ SELECT 'critical', 'no_partition',
 	(SELECT max(p.upper) FROM event_engine.event_partitions AS p
 		WHERE p.upper <= clock_timestamp()),
 	'SELECT event_engine.run_maintenance(); and see why the router does not.'
-WHERE EXISTS (SELECT FROM event_engine.events)
+WHERE (SELECT q.is_called FROM event_engine.event_seq AS q)
 	AND NOT EXISTS (SELECT FROM event_engine.event_partitions AS p
 		JOIN pg_inherits AS i ON i.inhrelid = p.relid
 		WHERE p.lower <= clock_timestamp() AND p.upper > clock_timestamp())

@@ -35,13 +35,14 @@ ee_analyze_log_run(const EeUnit *unit)
 	unit->commit();
 }
 
+/* The sequence is asked instead of the log, which has very many locks. */
 static bool
 is_due(Oid parent)
 {
 	static EePlan due =
 		EE_PLAN("SELECT FROM (SELECT GREATEST(pg_catalog.pg_stat_get_last_analyze_time($1), "
 				"pg_catalog.pg_stat_get_last_autoanalyze_time($1)) AS at) l "
-				"WHERE EXISTS (SELECT FROM event_engine.events) AND (l.at IS NULL "
+				"WHERE (SELECT q.is_called FROM event_engine.event_seq q) AND (l.at IS NULL "
 				"OR l.at < pg_catalog.clock_timestamp() - '1 day'::pg_catalog.interval "
 				"OR l.at < (SELECT pg_catalog.max(GREATEST(p.sealed_at, p.emptied_at)) "
 				"FROM event_engine.event_partitions p))", "oid");

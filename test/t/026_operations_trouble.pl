@@ -86,6 +86,18 @@ delivered(329, 'after a crash as well');
 $node->safe_psql('shop', q(COMMIT PREPARED 'forgotten'));
 delivered(330, 'and what was prepared, when it is committed');
 
+# Upkeep and doctor() do not lock all partitions of the log.
+is($node->safe_psql('shop', <<'SQL'), "t\nt", 'upkeep and doctor() lock the present partitions alone');
+BEGIN;
+DO $$ BEGIN PERFORM event_engine.run_maintenance(); END $$;
+ROLLBACK;
+BEGIN;
+SELECT count(*) >= 0 FROM event_engine.doctor();
+SELECT count(*) < 2 FROM pg_locks AS l JOIN pg_inherits AS i ON i.inhrelid = l.relation
+WHERE l.pid = pg_backend_pid() AND i.inhparent = 'event_engine.events'::regclass AND l.relation <> 'event_engine.events_default'::regclass;
+ROLLBACK;
+SQL
+
 # Transaction identifiers wrap around while events wait, and one is in progress.
 $node->safe_psql('shop', q(SELECT event_engine.pause_subscription('taking')));
 publish(331, 340);
