@@ -20,11 +20,11 @@ COMMENT ON FUNCTION event_engine.announce_update() IS
  * anybody looks for one.
  *
  *	tables		names in schema event_engine
- *	mode		as of LOCK TABLE
+ *	readable	more, which others go on reading; locked first
  *	patience	then it gives up
  */
 CREATE FUNCTION event_engine.lock_for_update(tables text[],
-		mode text DEFAULT 'ACCESS EXCLUSIVE',
+		readable text[] DEFAULT '{}',
 		patience interval DEFAULT '1 minute')
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -38,11 +38,12 @@ BEGIN
 	LOOP
 		BEGIN
 			first := true;
-			FOREACH name IN ARRAY tables LOOP
+			FOREACH name IN ARRAY readable || tables LOOP
 				PERFORM set_config('lock_timeout',
 					CASE WHEN first THEN '300ms' ELSE '30ms' END, true);
 				EXECUTE format('LOCK TABLE ONLY event_engine.%I IN %s MODE',
-					name, mode);
+					name, CASE WHEN name = ANY (readable)
+						THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END);
 				first := false;
 			END LOOP;
 			RETURN;
@@ -59,7 +60,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION event_engine.lock_for_update(text[], text, interval) IS
+COMMENT ON FUNCTION event_engine.lock_for_update(text[], text[], interval) IS
 	'Internal: locks tables that an update alters, without being in the way for long.';
 
 /*

@@ -71,17 +71,22 @@ BEGIN
 			DETAIL = 'By an older snapshot it could miss keys.';
 	END IF;
 	PERFORM event_engine.lock_subject(erase_subject.subject);
-	RETURN QUERY
-		WITH gone AS (
-			UPDATE event_engine.event_subject_keys AS k
-			SET key = NULL, erased_at = clock_timestamp()
-			WHERE k.subject = erase_subject.subject AND k.key IS NOT NULL
-			RETURNING k.erased_at)
-		SELECT g.n, g.n + e.n, greatest(g.at, e.at)
-		FROM (SELECT count(*) AS n, max(o.erased_at) AS at FROM gone AS o) AS g,
-			(SELECT count(*) AS n, max(o.erased_at) AS at
-			FROM event_engine.event_subject_keys AS o
-			WHERE o.subject = erase_subject.subject AND o.key IS NULL) AS e;
+	WITH gone AS (
+		UPDATE event_engine.event_subject_keys AS k
+		SET key = NULL, erased_at = clock_timestamp()
+		WHERE k.subject = erase_subject.subject AND k.key IS NOT NULL
+		RETURNING k.erased_at)
+	SELECT g.n, g.n + e.n, greatest(g.at, e.at)
+	INTO erased, erased_in_all, erased_at
+	FROM (SELECT count(*) AS n, max(o.erased_at) AS at FROM gone AS o) AS g,
+		(SELECT count(*) AS n, max(o.erased_at) AS at
+		FROM event_engine.event_subject_keys AS o
+		WHERE o.subject = erase_subject.subject AND o.key IS NULL) AS e;
+	IF erased > 0 THEN
+		PERFORM event_engine.audit_action('erased', 'subject',
+			erase_subject.subject, jsonb_build_object('keys', erased));
+	END IF;
+	RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION event_engine.erase_subject(text) IS
@@ -118,18 +123,27 @@ COMMENT ON FUNCTION event_engine.export_subject_keys() IS
 CREATE FUNCTION event_engine.import_subject_keys(
 		keys event_engine.event_subject_keys[])
 	RETURNS bigint
-	LANGUAGE sql VOLATILE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp AS $$
-WITH changed AS (
-	INSERT INTO event_engine.event_subject_keys AS k
-		(id, subject, key, created_at, erased_at)
-	SELECT g.id, g.subject, g.key, g.created_at, g.erased_at
-	FROM unnest(keys) AS g
-	ON CONFLICT (id) DO UPDATE
-		SET key = NULL, erased_at = excluded.erased_at
-		WHERE excluded.erased_at IS NOT NULL AND k.erased_at IS NULL
-	RETURNING 1)
-SELECT count(*) FROM changed
+DECLARE
+	n bigint;
+BEGIN
+	WITH changed AS (
+		INSERT INTO event_engine.event_subject_keys AS k
+			(id, subject, key, created_at, erased_at)
+		SELECT g.id, g.subject, g.key, g.created_at, g.erased_at
+		FROM unnest(keys) AS g
+		ON CONFLICT (id) DO UPDATE
+			SET key = NULL, erased_at = excluded.erased_at
+			WHERE excluded.erased_at IS NOT NULL AND k.erased_at IS NULL
+		RETURNING 1)
+	SELECT count(*) INTO n FROM changed;
+	IF n > 0 THEN
+		PERFORM event_engine.audit_action('imported', 'subject_keys', '*',
+			jsonb_build_object('count', n));
+	END IF;
+	RETURN n;
+END
 $$;
 COMMENT ON FUNCTION event_engine.import_subject_keys(event_engine.event_subject_keys[]) IS
 	'Adds keys that export_subject_keys() gave; what was erased stays so. Does the work of COPY, for the extension''s owner.';

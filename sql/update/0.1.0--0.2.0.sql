@@ -4,14 +4,17 @@
  * ------------------------------------------------------------------------ */
 
 /*
- * All that is altered below, and what new triggers and constraints are on.
- * Publishers wait meanwhile, since they look up definitions.
+ * All that is altered below, and what new triggers, indexes and constraints
+ * are on.  The log comes first: publishers hold it the longest.
  */
 SELECT event_engine.lock_for_update('{event_definitions,
 	event_definition_versions,event_schemas,event_rules,subscriptions,
-	deliveries,event_dead_letters,event_processing_log,event_replays,
+	subscription_cursor_moves,deliveries,delivery_counts,event_milestones,
+	event_dead_letters,event_processing_log,event_replays,
 	event_replay_cursors,event_responders,event_retention,event_schedules,
-	event_maintenance,workflow_definitions,workflow_event_triggers}');
+	event_maintenance,workflow_definitions,workflow_event_triggers,
+	workflow_steps}',
+	readable => '{events,event_log_state,workflow_instances}');
 
 -- who had a duty is granted all events: see there
 \new 13_registry_grants_state.sql
@@ -27,8 +30,7 @@ DROP VIEW event_engine.duties;
 \new 79_operations_audit_state.sql
 \new 33_store_sensitive_state.sql
 
-/* A dump tells that the log comes from another cluster.  The lock that the
- * trigger takes waits for whoever restores a dump at this moment. */
+/* A dump tells that the log comes from another cluster. */
 CREATE FUNCTION event_engine.restore_log_state() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_restore_log_state';
 CREATE TRIGGER event_engine_restore BEFORE INSERT
@@ -77,7 +79,7 @@ $$;
 CREATE TRIGGER forget_replay AFTER DELETE ON event_engine.event_replays
 	FOR EACH ROW EXECUTE FUNCTION event_engine.forget_replay();
 
-/* What logical replication brings is refused.  Locks the log for an instant. */
+/* What logical replication brings is refused. */
 ALTER TABLE event_engine.events ENABLE ALWAYS TRIGGER event_engine_receive;
 /* A publication of all tables does not keep rows from being removed. */
 ALTER TABLE event_engine.event_milestones REPLICA IDENTITY FULL;

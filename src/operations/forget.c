@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "ground/config.h"
+#include "ground/extension.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
 #include "operations/forget.h"
@@ -141,6 +142,8 @@ forget_some_workflows(void)
 	int64		n;
 	bool		isnull;
 
+	if (!ee_extension_is_at_least(EE_VERSION_NUMBER(0, 2, 0)))
+		return 0;
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);

@@ -114,6 +114,8 @@ ee_subject_key_find(EeSubjectKey *key, const pg_uuid_t *id)
 	EeRowScan	scan;
 	HeapTuple	tuple;
 
+	if (!ee_extension_has(EE_REL_EVENT_SUBJECT_KEYS))
+		return EE_KEY_UNKNOWN;
 	refresh();
 	known = slot_of_id(id);
 	if (known->used &&

@@ -55,8 +55,11 @@ void
 ee_subject_key_scrub_due(void)
 {
 	static uint64 scrubbed = 0;
-	uint64		generation = ee_invalidate_watch(EE_REL_EVENT_SUBJECT_KEYS);
+	uint64		generation;
 
+	if (!ee_extension_has(EE_REL_EVENT_SUBJECT_KEYS))
+		return;
+	generation = ee_invalidate_watch(EE_REL_EVENT_SUBJECT_KEYS);
 	if (generation == scrubbed)
 		return;
 	(void) ee_subject_key_scrub();

@@ -26,6 +26,7 @@
 #include "utils/xid8.h"
 
 #include "ground/envelope.h"
+#include "ground/extension.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
 #include "store/log_state.h"
@@ -75,7 +76,7 @@ ee_late_keep(EeDelivery *delivery, int64 seq, Datum event,
 				"VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
 				"int4", "int8", "xid8[]", "int8", "event_engine.event");
 
-	if (position->nxip == 0)
+	if (position->nxip == 0 || !ee_extension_has(EE_REL_WORKFLOW_LATE))
 		return;
 	run(&keep, delivery, seq, xids_datum(position->xip, position->nxip),
 		Int64GetDatum(position->base_seq), event);
@@ -88,7 +89,7 @@ ee_late_find(EeDelivery *delivery, EeResumeList *list)
 	EeLate	   *late;
 	bool		any;
 
-	if (list->n >= list->max)
+	if (list->n >= list->max || !ee_extension_has(EE_REL_WORKFLOW_LATE))
 		return NULL;
 	late = palloc(sizeof(EeLate));
 	late->kept = palloc(sizeof(Kept) * LATE_MAX);

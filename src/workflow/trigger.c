@@ -311,6 +311,9 @@ ee_trigger_fire_postponed(int32 number, bool *left)
 	int			n;
 	int			fired = 0;
 
+	*left = false;
+	if (!ee_extension_has(EE_REL_WORKFLOW_POSTPONED_TRIGGERS))
+		return 0;
 	values[0] = Int32GetDatum(number);
 	values[1] = Int32GetDatum(POSTPONED_MAX);
 	ee_identity_engine(&saved);

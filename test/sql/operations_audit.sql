@@ -108,6 +108,16 @@ SELECT event_engine.discard_dead_letters(event_type => 'audit.one');
 SELECT event, action, type, name, details FROM audit.news() WHERE event = 'config.changed' AND type = 'dead_letters';
 SELECT event_engine.unsubscribe('failing');
 
+-- Whose keys were erased, and keys that were brought.
+INSERT INTO event_engine.event_subject_keys (id, subject, key)
+	VALUES ('00000000-0000-4000-8000-000000000001', 'somebody', '\x00');
+SELECT erased FROM event_engine.erase_subject('somebody');
+SELECT erased FROM event_engine.erase_subject('somebody');
+SELECT event_engine.import_subject_keys(array_agg(k)) AS nothing_new FROM event_engine.export_subject_keys() AS k;
+SELECT event_engine.import_subject_keys(ARRAY[ROW('00000000-0000-4000-8000-000000000002',
+	'nobody', NULL, now(), now())::event_engine.event_subject_keys]);
+SELECT event, action, type, name, details FROM audit.news() WHERE type LIKE 'subject%';
+
 -- Broken, and upkeep that is held.
 SELECT event_engine.subscribe('breaking', '{audit.one}', 'audit.fail') IS NOT NULL AS subscribed;
 DROP FUNCTION audit.fail;

@@ -183,6 +183,15 @@ $late->safe_psql('shop', 'SELECT event_engine.process_batch()');
 my $session = $late->background_psql('shop');
 $session->query_safe("SELECT publish('order.placed')");
 is($session->query_safe('SELECT event_engine.process_batch()'), '1', 'a session delivers');
+$late->safe_psql('shop', <<'SQL');
+SELECT event_engine.register_workflow('collect', 'collect');
+SELECT event_engine.start_workflow('collect', '{"i": 1}');
+CALL event_engine.run_pending();
+SELECT event_engine.publish_event('order.paid', '{"i": 1}', deliver_at => now() + interval '10 ms');
+SQL
+wait_until($late, 'shop', 'SELECT event_engine.process_batch() IS NOT NULL AND status = \'completed\''
+	  . ' FROM event_engine.workflow_instances', 'steps of workflows, too');
+$late->safe_psql('shop', 'SELECT event_engine.run_maintenance()');
 update_fails($late, 'shop', "-c dynamic_library_path=$dir:\\\$libdir",
 	'Reconnect, so that the library is loaded that is installed now.');
 
