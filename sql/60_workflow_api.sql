@@ -453,6 +453,19 @@ CREATE FUNCTION event_engine.set_workflow_state(workflow_instance_id uuid,
 COMMENT ON FUNCTION event_engine.set_workflow_state(uuid, jsonb) IS
 	'Replaces the state of a workflow.';
 
+/*
+ * report_progress: how far a step has come, as an event task.progress, which
+ * is there once this transaction has committed.
+ *
+ *	progress	what the payload has as progress
+ */
+CREATE FUNCTION event_engine.report_progress(workflow_instance_id uuid,
+		progress jsonb)
+	RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_report_progress';
+COMMENT ON FUNCTION event_engine.report_progress(uuid, jsonb) IS
+	'Publishes how far a step of a workflow has come, as task.progress.';
+
 CREATE FUNCTION event_engine.complete_workflow(workflow_instance_id uuid,
 		output jsonb DEFAULT NULL)
 	RETURNS void

@@ -73,7 +73,7 @@ CREATE VIEW event_engine.duties AS
 			deprecate_workflow,find_workflow_handler,named_workflow_handler,
 			cancel_workflow,resume_workflow,move_workflow,
 			register_workflow_wait,cancel_workflow_wait,sleep_workflow,
-			set_workflow_state,complete_workflow,fail_workflow,get_workflow,
+			set_workflow_state,report_progress,complete_workflow,fail_workflow,get_workflow,
 			list_workflows,list_workflow_definitions,delete_workflows,create_workflow_trigger,
 			update_workflow_trigger,drop_workflow_trigger,
 			list_workflow_triggers,retry_trigger_failures,

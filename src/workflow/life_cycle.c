@@ -1,6 +1,7 @@
 /*
  * life_cycle.c
- *	  Events about workflows: workflow.started, workflow.completed, ...
+ *	  Events about workflows: workflow.started, workflow.completed, ..., and
+ *	  about the runs of their steps: task.started, task.completed, ...
  *
  * They are published where somebody has subscribed to them, in the
  * transaction of what they tell of, with the workflow's correlation.  Their
@@ -29,22 +30,35 @@
 #include "store/receive.h"
 #include "workflow/life_cycle.h"
 
-#define PATTERN_PREFIX	"workflow."
+typedef enum Family
+{
+	FAMILY_WORKFLOW,
+	FAMILY_TASK
+} Family;
 
-static void tell(const EeInstance *instance, const EeStepRecord *record,
-				 const char *what, bool always);
-static bool is_wanted(const char *pattern, bool always);
-static bool is_defined(void);
-static void publish(const EeInstance *instance, const EeStepRecord *record,
-					const char *pattern);
-static Jsonb *payload_of(const EeInstance *instance,
+#define N_FAMILIES		2
+
+static const char *const family_names[N_FAMILIES] = {
+	[FAMILY_WORKFLOW] = "workflow",
+	[FAMILY_TASK] = "task",
+};
+
+static void tell_of_task(const EeInstance *instance,
 						 const EeStepRecord *record);
+static void tell(Family family, const char *what, const EeInstance *instance,
+				 const EeStepRecord *record, Jsonb *progress, bool always);
+static bool is_wanted(Family family, const char *pattern, bool always);
+static bool is_defined(Family family);
+static void publish(const EeInstance *instance, const EeStepRecord *record,
+					Jsonb *progress, const char *pattern);
+static Jsonb *payload_of(const EeInstance *instance,
+						 const EeStepRecord *record, Jsonb *progress);
 static char *id_text(const EeInstance *instance, EeInstanceAttr attr);
 
 void
 ee_life_cycle_started(const EeInstance *instance)
 {
-	tell(instance, NULL, "started", false);
+	tell(FAMILY_WORKFLOW, "started", instance, NULL, NULL, false);
 }
 
 void
@@ -52,46 +66,69 @@ ee_life_cycle_step(const EeInstance *instance, const EeStepRecord *record)
 {
 	const char *result = record->result;
 	bool		failed = strcmp(result, "failed") == 0;
+	bool		told = strcmp(result, "told") == 0;
 	bool		by_call = strcmp(record->resumed_by, "call") == 0;
 	bool		of_time = strcmp(result, "timed_out") == 0;
 
 	if (!by_call && !of_time)
 	{
 		if (strcmp(record->resumed_by, "start") != 0 && record->attempt == 1)
-			tell(instance, record, "resumed", strcmp(result, "told") == 0);
+			tell(FAMILY_WORKFLOW, "resumed", instance, record, NULL, told);
+		tell_of_task(instance, record);
 		if (failed || strcmp(result, "retry") == 0)
-			tell(instance, record, "step_failed", false);
-		else if (strcmp(result, "told") != 0)
-			tell(instance, record, "step_completed", false);
+			tell(FAMILY_WORKFLOW, "step_failed", instance, record, NULL,
+				 false);
+		else if (!told)
+			tell(FAMILY_WORKFLOW, "step_completed", instance, record, NULL,
+				 false);
 	}
 	if (instance->status == EE_INSTANCE_WAITING)
-		tell(instance, record, "waiting", false);
+		tell(FAMILY_WORKFLOW, "waiting", instance, record, NULL, false);
 	else if (instance->status == EE_INSTANCE_COMPENSATING)
-		tell(instance, record, "compensating", false);
+		tell(FAMILY_WORKFLOW, "compensating", instance, record, NULL, false);
 	else if (instance->status >= EE_INSTANCE_COMPLETED)
 	{
-		tell(instance, record, ee_instance_status_name(instance->status),
-			 false);
+		tell(FAMILY_WORKFLOW, ee_instance_status_name(instance->status),
+			 instance, record, NULL, false);
 		/* a parent may wait for it, or be going to */
-		tell(instance, record, "finished",
+		tell(FAMILY_WORKFLOW, "finished", instance, record, NULL,
 			 !EE_INSTANCE_IS_NULL(instance, EE_INSTANCE_PARENT_ID));
 	}
 }
 
+/* What is told to an orchestrator outside begins here, and ends there. */
 static void
-tell(const EeInstance *instance, const EeStepRecord *record, const char *what,
-	 bool always)
+tell_of_task(const EeInstance *instance, const EeStepRecord *record)
+{
+	const char *result = record->result;
+
+	tell(FAMILY_TASK, "started", instance, record, NULL, false);
+	if (strcmp(result, "failed") == 0 || strcmp(result, "retry") == 0)
+		tell(FAMILY_TASK, "failed", instance, record, NULL, false);
+	else if (strcmp(result, "told") != 0)
+		tell(FAMILY_TASK, "completed", instance, record, NULL, false);
+}
+
+void
+ee_life_cycle_progress(const EeInstance *instance, Jsonb *progress)
+{
+	tell(FAMILY_TASK, "progress", instance, NULL, progress, false);
+}
+
+static void
+tell(Family family, const char *what, const EeInstance *instance,
+	 const EeStepRecord *record, Jsonb *progress, bool always)
 {
 	char		pattern[64];
 
-	snprintf(pattern, sizeof(pattern), PATTERN_PREFIX "%s", what);
-	if (is_wanted(pattern, always))
-		publish(instance, record, pattern);
+	snprintf(pattern, sizeof(pattern), "%s.%s", family_names[family], what);
+	if (is_wanted(family, pattern, always))
+		publish(instance, record, progress, pattern);
 }
 
 /* always: whatever the setting says. */
 static bool
-is_wanted(const char *pattern, bool always)
+is_wanted(Family family, const char *pattern, bool always)
 {
 	if (!always && (ee_config_workflow_events == EE_WORKFLOW_EVENTS_NONE ||
 					(ee_config_workflow_events ==
@@ -99,42 +136,52 @@ is_wanted(const char *pattern, bool always)
 					 ee_routing_cache_lookup(pattern,
 											 strlen(pattern)) == NIL)))
 		return false;
-	return is_defined();
+	return is_defined(family);
 }
 
-/* Are all definitions there, and ours? */
+/*
+ * Are all definitions there, and ours?  A catalog of version 0.1.0 knows names
+ * of the first family only, and without it.
+ */
 static bool
-is_defined(void)
+is_defined(Family family)
 {
 	static EePlan count =
-		EE_PLAN("SELECT NOT EXISTS (SELECT FROM event_engine.workflow_event_names() AS n "
-				"WHERE NOT EXISTS (SELECT FROM event_engine.event_definitions AS d "
-				"WHERE d.pattern = 'workflow.' || n AND d.event_id = 'event_engine.workflow.' || n "
-				"AND d.status <> 'draft'))");
-	static bool defined = false;
-	static uint64 generation = 0;
+		EE_PLAN("SELECT count(*) > 0 AND bool_and(EXISTS ("
+				"SELECT FROM event_engine.event_definitions AS d "
+				"WHERE d.pattern = p.pattern AND d.status <> 'draft' "
+				"AND d.event_id = 'event_engine.' || p.pattern)) "
+				"FROM event_engine.workflow_event_names() AS n (name), "
+				"LATERAL (SELECT CASE WHEN n.name LIKE '%.%' THEN n.name "
+				"ELSE 'workflow.' || n.name END) AS p (pattern) "
+				"WHERE starts_with(p.pattern, $1 || '.')", "text");
+	static bool defined[N_FAMILIES];
+	static uint64 generation[N_FAMILIES];
+	Datum		value = CStringGetTextDatum(family_names[family]);
 	EePlanFrame frame;
 	EeIdentity	saved;
 	uint64		now = ee_registry_cache_generation();
 	bool		isnull;
 
-	if (generation == now)
-		return defined;
+	if (generation[family] == now)
+		return defined[family];
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	ee_plan_execute(&count, NULL, NULL, false, 1);
-	defined = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-										 SPI_tuptable->tupdesc, 1, &isnull));
+	ee_plan_execute(&count, &value, NULL, false, 1);
+	defined[family] =
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+								   SPI_tuptable->tupdesc, 1, &isnull)) &&
+		!isnull;
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
-	generation = now;
-	return defined;
+	generation[family] = now;
+	return defined[family];
 }
 
 /* With the causation and the source of a step, whoever is at work. */
 static void
 publish(const EeInstance *instance, const EeStepRecord *record,
-		const char *pattern)
+		Jsonb *progress, const char *pattern)
 {
 	Datum		event = ee_causation_event;
 	Jsonb	   *context = ee_causation_context;
@@ -145,7 +192,7 @@ publish(const EeInstance *instance, const EeStepRecord *record,
 
 	received.pattern = unconstify(char *, pattern);
 	received.pattern_len = strlen(pattern);
-	received.payload = payload_of(instance, record);
+	received.payload = payload_of(instance, record, progress);
 	received.partition_key = id_text(instance, EE_INSTANCE_ID);
 	received.right = EE_RIGHT_OF_ENGINE;
 	ee_causation_set(record != NULL ? record->event : (Datum) 0);
@@ -167,7 +214,8 @@ publish(const EeInstance *instance, const EeStepRecord *record,
 }
 
 static Jsonb *
-payload_of(const EeInstance *instance, const EeStepRecord *record)
+payload_of(const EeInstance *instance, const EeStepRecord *record,
+		   Jsonb *progress)
 {
 	JsonbParseState *state = NULL;
 	Jsonb	   *output = ee_instance_jsonb(instance, EE_INSTANCE_OUTPUT);
@@ -198,6 +246,7 @@ payload_of(const EeInstance *instance, const EeStepRecord *record)
 															 GetCurrentTimestamp()));
 	}
 	ee_jsonb_push_jsonb(&state, "output", output);
+	ee_jsonb_push_jsonb(&state, "progress", progress);
 	return ee_jsonb_push_end(&state);
 }
 

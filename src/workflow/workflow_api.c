@@ -18,6 +18,7 @@
 #include "ground/errors.h"
 #include "ground/shared.h"
 #include "ground/uuid7.h"
+#include "workflow/life_cycle.h"
 #include "workflow/saga.h"
 #include "workflow/start.h"
 #include "workflow/step.h"
@@ -47,6 +48,7 @@ PG_FUNCTION_INFO_V1(ee_sql_register_workflow_wait);
 PG_FUNCTION_INFO_V1(ee_sql_cancel_workflow_wait);
 PG_FUNCTION_INFO_V1(ee_sql_sleep_workflow);
 PG_FUNCTION_INFO_V1(ee_sql_set_workflow_state);
+PG_FUNCTION_INFO_V1(ee_sql_report_progress);
 PG_FUNCTION_INFO_V1(ee_sql_complete_workflow);
 PG_FUNCTION_INFO_V1(ee_sql_fail_workflow);
 
@@ -300,6 +302,20 @@ ee_sql_set_workflow_state(PG_FUNCTION_ARGS)
 				 errmsg("state of a workflow must not be null")));
 	ee_instance_set(instance, EE_INSTANCE_STATE, PG_GETARG_DATUM(1));
 	ee_instance_store(instance);
+	PG_RETURN_VOID();
+}
+
+/* report_progress(workflow_instance_id uuid, progress jsonb) */
+Datum
+ee_sql_report_progress(PG_FUNCTION_ARGS)
+{
+	EeInstance *instance = live_instance(fcinfo, "report_progress");
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("progress must not be null")));
+	ee_life_cycle_progress(instance, PG_GETARG_JSONB_P(1));
 	PG_RETURN_VOID();
 }
 

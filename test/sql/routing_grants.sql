@@ -65,8 +65,8 @@ SELECT event_engine.process_batch(subscriber => 'handler') > 0 AS delivered;
 SELECT DISTINCT pattern, n, tenant FROM granted.got ORDER BY n;
 TRUNCATE granted.got;
 RESET ROLE;
-SELECT id AS secret FROM event_engine.events WHERE payload = '{"n": 5}' \gset
-SELECT id AS own FROM event_engine.events WHERE payload = '{"n": 4}' \gset
+SELECT id AS secret FROM event_engine.events WHERE payload = '{"n": 5}' ORDER BY seq DESC LIMIT 1 \gset
+SELECT id AS own FROM event_engine.events WHERE payload = '{"n": 4}' ORDER BY seq DESC LIMIT 1 \gset
 SET ROLE regress_ellen;
 SELECT subscription, outcome FROM event_engine.process_event(:'secret');
 SELECT subscription, outcome FROM event_engine.process_event(:'own', 'handler');

@@ -13,7 +13,7 @@ BEGIN
 	RETURN event_engine.complete('{"done": true}');
 END $$;
 SELECT event_engine.register_workflow('job', 'life_step', options => '{"max_attempts": 2, "backoff_ms": 0}') IS NOT NULL AS registered;
-SELECT pattern, source_types, status FROM event_engine.event_definitions WHERE pattern ~ '^workflow\.' ORDER BY pattern;
+SELECT pattern, source_types, status FROM event_engine.event_definitions WHERE pattern ~ '^(workflow|task)\.' ORDER BY pattern;
 CREATE VIEW told AS SELECT pattern, payload - 'id' - 'durationMs' - 'workflow' - 'version' AS payload, metadata - 'causationId' AS metadata,
 	source ->> 'type' AS source, source ->> 'name' AS name
 FROM event_engine.events WHERE pattern ~ '^(workflow|job.noted)' ORDER BY seq;
@@ -41,6 +41,31 @@ SELECT pattern, payload ->> 'step' AS step, payload ->> 'attempt' AS attempt, pa
 	payload ->> 'wait' AS wait, payload ->> 'error' AS error, metadata, name
 FROM told OFFSET (SELECT count(*) FROM event_engine.events AS e, life_seen AS s WHERE e.pattern ~ '^(workflow|job.noted)' AND e.seq <= s.seq);
 SELECT tree, state, detail FROM event_engine.trace_events('life', deliveries => false);
+
+-- the runs of steps, as tasks: what a run publishes that fails is undone, but not that it has failed
+SELECT event_engine.subscribe('tasks', '{task.*}') IS NOT NULL AS subscribed;
+CREATE FUNCTION life_task(i event_engine.workflow_instance, r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM event_engine.report_progress(i.id, jsonb_build_object('step', i.step, 'attempt', r.attempt));
+	IF i.step = 'start' THEN RETURN event_engine.continue_with('second'); END IF;
+	IF r.attempt = 1 THEN RAISE EXCEPTION 'not yet'; END IF;
+	RETURN event_engine.complete();
+END $$;
+SELECT event_engine.register_workflow('tasks', 'life_task', options => '{"max_attempts": 2, "backoff_ms": 0}') IS NOT NULL AS registered;
+SELECT event_engine.start_workflow('tasks') AS task \gset
+CALL event_engine.run_pending(ahead => true);
+SELECT pattern, payload ->> 'step' AS step, payload ->> 'attempt' AS attempt, payload ->> 'result' AS result, payload ->> 'error' AS error, payload -> 'progress' AS progress
+FROM event_engine.events WHERE pattern LIKE 'task.%' AND partition_key = :'task' ORDER BY seq;
+SELECT event_engine.report_progress(:'task', '{}');
+-- steps that are taken outside have begun when they are told
+SELECT event_engine.register_workflow('outside', NULL) IS NOT NULL AS registered;
+SELECT event_engine.start_workflow('outside') AS task \gset
+CALL event_engine.run_pending(ahead => true);
+SELECT event_engine.report_progress(:'task', NULL);
+SELECT event_engine.report_progress(:'task', '0.5');
+SELECT pattern, payload ->> 'result' AS result, payload -> 'progress' AS progress
+FROM event_engine.events WHERE pattern LIKE 'task.%' AND partition_key = :'task' ORDER BY seq;
+SELECT event_engine.unsubscribe('tasks');
 
 -- none at all
 SET event_engine.workflow_events = none;
@@ -70,5 +95,5 @@ DROP TABLE life_seen;
 TRUNCATE event_engine.workflow_instances, event_engine.workflow_steps, event_engine.workflow_waits, event_engine.workflow_wait_keys,
 	event_engine.workflow_definitions, event_engine.workflow_trigger_failures;
 SELECT event_engine.unsubscribe('workflow:' || current_user);
-DROP FUNCTION life_step, life_loop;
-DELETE FROM event_engine.event_definitions WHERE pattern ~ '^(job|workflow)\.';
+DROP FUNCTION life_step, life_loop, life_task;
+DELETE FROM event_engine.event_definitions WHERE pattern ~ '^(job|workflow|task)\.';
