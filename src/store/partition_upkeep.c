@@ -218,7 +218,7 @@ month_start(int year, int month)
 
 /*
  * Events that had to go to the default partition stay there: the new one
- * begins behind them.
+ * begins behind them.  We have it locked, but may have a snapshot from before.
  */
 static TimestampTz
 after_default(TimestampTz lower, TimestampTz upper)
@@ -226,11 +226,13 @@ after_default(TimestampTz lower, TimestampTz upper)
 	bool		isnull;
 	Datum		latest;
 
+	PushActiveSnapshot(GetLatestSnapshot());
 	if (SPI_execute(psprintf("SELECT max(created_at) FROM event_engine.events_default "
 							 "WHERE created_at >= %s AND created_at < %s",
 							 utc_literal(lower), utc_literal(upper)),
 					true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read event_engine.events_default");
+	PopActiveSnapshot();
 	latest = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 						   &isnull);
 	return isnull ? lower : DatumGetTimestampTz(latest) + 1;
