@@ -132,12 +132,15 @@ sub begin
 
 	for (1 .. $self->{sessions})
 	{
-		my $run = { in => $self->script(++$self->{serial}, $transactions), out => '', err => '' };
+		my $run = { out => '', err => '' };
+		my $script = $node->basedir . '/history_' . ++$self->{serial} . '.sql';
 
+		# in a file: one that has lost its server and ends must not break a pipe
+		append_to_file($script, $self->script($self->{serial}, $transactions));
 		$run->{harness} = IPC::Run::start(
 			# one that has lost its server and found it again may wait for what it has prepared
-			[ 'psql', '-XAtq', '-d', $node->connstr($self->{database}) . " options='-c lock_timeout=30s'", '-f', '-' ],
-			'<', \$run->{in}, '>', \$run->{out}, '2>', \$run->{err});
+			[ 'psql', '-XAtq', '-d', $node->connstr($self->{database}) . " options='-c lock_timeout=30s'", '-f', $script ],
+			'>', \$run->{out}, '2>', \$run->{err});
 		push @{ $self->{running} }, $run;
 	}
 	return;
