@@ -147,6 +147,12 @@ def flush_ms(connection, n=50):
     return median(times)
 
 
+def cpu_seconds(pid):
+    """What a process of this machine has used so far."""
+    with open('/proc/%d/schedstat' % pid, encoding='ascii') as file:
+        return int(file.read().split()[0]) / 1e9
+
+
 def median(values):
     return statistics.median(values)
 

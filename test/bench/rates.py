@@ -1,19 +1,14 @@
 """Rate limits: how well they hold, and what they cost where there are none."""
 import time
 
-from common import (PATTERN, alternate, connect, envelopes, median, payload,
-                    ratios, run, value, wait_until)
+from common import (PATTERN, alternate, connect, cpu_seconds, envelopes,
+                    median, payload, ratios, run, value, wait_until)
 from consume import publish
 
 RATE = 2000
 SECONDS = 10
 BACKLOG = 100000
 OUT_OF_REACH = 1000000
-
-
-def cpu_seconds(pid):
-    with open('/proc/%d/schedstat' % pid, encoding='ascii') as file:
-        return int(file.read().split()[0]) / 1e9
 
 
 def handled(connection):

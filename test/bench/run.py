@@ -1,6 +1,7 @@
 """Measures the figures on the server that PGHOST and PGPORT name.
 
-    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,due,urgent,rates,retries,snapshot,workflows]
+    python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,due,urgent,rates,retries,snapshot,workflows,waits,
+                                 equality]
         [--thorough] [--seconds 120] [--pgq]
 """
 import argparse
@@ -19,13 +20,14 @@ import rates
 import retries
 import snapshot
 import urgent
+import waits
 import workflows
 from common import Report, connect, flush_ms, run, run_file, value
 
 FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
            'latency': latency, 'failures': failures, 'due': due,
            'urgent': urgent, 'rates': rates, 'retries': retries,
-           'snapshot': snapshot, 'workflows': workflows,
+           'snapshot': snapshot, 'workflows': workflows, 'waits': waits,
            'equality': equality}
 
 

@@ -47,7 +47,7 @@ INSERT INTO event_engine.workflow_waits (id, instance_id, number, name, pattern,
         n.condition, event_engine.equality_key(w.pattern, n.condition),
         w.snapshot, w.seq, w.base_seq, w.xid
     FROM (SELECT '$.payload.order == ' || 1000000000 + n
-            FROM generate_series(1, %s) AS n) AS n (condition),
+            FROM generate_series(%s, %s) AS n) AS n (condition),
         (SELECT * FROM event_engine.workflow_waits
             WHERE pattern IS NOT NULL LIMIT 1) AS w
 """
@@ -171,7 +171,7 @@ def figures(report, options):
 
     # one that stays, to make the others of
     start(connection, 'order', orders(0, 1))
-    run(connection, OTHERS, (others,))
+    run(connection, OTHERS, (1, others))
     report.note('waits and their indexes: %d MB' % value(connection,
                 "SELECT pg_total_relation_size('event_engine.workflow_waits') >> 20"))
     run(connection, 'VACUUM ANALYZE')
