@@ -11,6 +11,10 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -45,6 +49,8 @@
 #define RATES_INTERVAL_MS		5000
 /* Percentiles are of the last one to two periods. */
 #define PERIOD_INTERVAL_MS		(5 * 60 * 1000)
+/* What these took while they were read is worth giving back. */
+#define MANY_SUBSCRIPTIONS		1000
 /* Between two starts of an executor that keeps failing. */
 #define RESTART_INTERVAL_MS		500
 #define RESTART_INTERVAL_MAX_MS	60000
@@ -233,6 +239,7 @@ read_roles(void)
 	List	   *subscriptions;
 	Oid			owner = InvalidOid;
 	int			members = 1;
+	bool		many pg_attribute_unused();
 	ListCell   *lc;
 
 	roles = NIL;
@@ -269,8 +276,14 @@ read_roles(void)
 		add_to_role(subscription, members, patterns);
 		MemoryContextSwitchTo(old);
 	}
+	many = list_length(subscriptions) > MANY_SUBSCRIPTIONS;
 	PopActiveSnapshot();
 	ee_worker_commit();
+#ifdef __GLIBC__
+	/* the C library would keep it */
+	if (many)
+		malloc_trim(0);
+#endif
 
 	/* with the first definition there is something to make partitions for */
 	if (patterns != NIL && !had_patterns)
