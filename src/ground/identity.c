@@ -41,6 +41,12 @@ static void become(EeIdentity *saved, Oid userid, int sec_context);
 void
 ee_identity_engine(EeIdentity *saved)
 {
+	become(saved, ee_identity_engine_role(), SECURITY_LOCAL_USERID_CHANGE);
+}
+
+Oid
+ee_identity_engine_role(void)
+{
 	Oid			relid = ee_extension_relid(EE_REL_SUBSCRIPTIONS);
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner;
@@ -52,7 +58,7 @@ ee_identity_engine(EeIdentity *saved)
 				 errmsg("extension \"event_engine\" has been dropped")));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
-	become(saved, owner, SECURITY_LOCAL_USERID_CHANGE);
+	return owner;
 }
 
 void

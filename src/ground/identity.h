@@ -21,6 +21,7 @@ typedef struct EeIdentity
 
 /* As the owner of our tables, for statements of our own. */
 extern void ee_identity_engine(EeIdentity *saved);
+extern Oid	ee_identity_engine_role(void);
 
 /*
  * As the owner of a handler, in a session of somebody else: restricted, and

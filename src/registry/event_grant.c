@@ -15,7 +15,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -25,6 +24,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "ground/identity.h"
 #include "ground/pattern_trie.h"
 #include "registry/event_grant.h"
 #include "registry/registry_row.h"
@@ -100,7 +100,6 @@ static GrantCache *current(void);
 static GrantCache *build(uint64 generation);
 static void read_grants(GrantCache *result);
 static bool read_grant(Grant *grant, EeRowScan *scan, HeapTuple tuple);
-static Oid	extension_owner(void);
 
 PG_FUNCTION_INFO_V1(ee_sql_check_grant_match);
 
@@ -282,7 +281,7 @@ build(uint64 generation)
 
 	result->context = context;
 	result->generation = generation;
-	result->owner = extension_owner();
+	result->owner = ee_identity_engine_role();
 	result->trie = ee_pattern_trie_create();
 	result->asked = asked_create(context, 64, NULL);
 	read_grants(result);
@@ -349,23 +348,6 @@ read_grant(Grant *grant, EeRowScan *scan, HeapTuple tuple)
 	value = ee_registry_row_get(scan, tuple, GRANT_TENANT, &isnull);
 	grant->tenant = isnull ? NULL : TextDatumGetCString(value);
 	return true;
-}
-
-/* Whoever owns the log. */
-static Oid
-extension_owner(void)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID,
-										ObjectIdGetDatum(ee_extension_relid(EE_REL_EVENTS)));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("extension \"event_engine\" has been dropped")));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* check_grant_match(match): true, or an error that says what is wrong */
