@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use EventEngine;
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -14,6 +15,8 @@ my $node = new_server('trouble', conf => <<'CONF');
 max_connections = 6
 superuser_reserved_connections = 1
 max_prepared_transactions = 2
+wal_level = replica
+max_wal_senders = 1
 max_worker_processes = 3
 max_logical_replication_workers = 0
 max_parallel_workers = 0
@@ -85,6 +88,20 @@ publish(321, 330);
 delivered(329, 'after a crash as well');
 $node->safe_psql('shop', q(COMMIT PREPARED 'forgotten'));
 delivered(330, 'and what was prepared, when it is committed');
+
+# The synchronous standby is lost: commits wait, what waits is not there yet.
+$node->safe_psql('postgres', q(ALTER SYSTEM SET synchronous_standby_names = 'lost'));
+$node->reload;
+my $publisher = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('shop'), '-c',
+	q(SELECT event_engine.publish_event('trouble.test', '{"i": 0}')) ], '>', \my $id, '2>', \my $error);
+wait_until($node, 'shop', q(SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%"i": 0%')),
+	'without its standby a publisher waits');
+is($node->safe_psql('shop', q(SELECT count(*) FROM event_engine.events WHERE payload ->> 'i' = '0')), '0', 'for what nobody sees yet');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET synchronous_standby_names');
+$node->reload;
+ok($publisher->finish, 'and goes on once nobody asks for it any more');
+delivered(331, 'as do the executors');
+$node->safe_psql('shop', 'DELETE FROM seen WHERE i = 0');
 
 # Upkeep and doctor() do not lock all partitions of the log.
 is($node->safe_psql('shop', <<'SQL'), "t\nt", 'upkeep and doctor() lock the present partitions alone');
