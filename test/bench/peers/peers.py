@@ -160,7 +160,7 @@ class EventEngine(Peer):
     def _consumer(self, connection, name):
         def consume():
             rows = run(connection, 'SELECT receipt, id, pattern,'
-                       ' event_engine.jsonb_to_json(payload)'
+                       ' event_engine.jsonb_to_json(payload)::text'
                        ' FROM event_engine.receive_events(%s, %s)',
                        (name, BATCH))
             if rows:
