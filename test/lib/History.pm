@@ -138,8 +138,9 @@ sub begin
 		# in a file: one that has lost its server and ends must not break a pipe
 		append_to_file($script, $self->script($self->{serial}, $transactions));
 		$run->{harness} = IPC::Run::start(
-			# one that has lost its server and found it again may wait for what it has prepared
-			[ 'psql', '-XAtq', '-d', $node->connstr($self->{database}) . " options='-c lock_timeout=30s'", '-f', $script ],
+			# one that has lost its server and found it again would wait for what it has
+			# prepared, at each statement anew: it ends at the first error
+			[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($self->{database}) . " options='-c lock_timeout=5s'", '-f', $script ],
 			'>', \$run->{out}, '2>', \$run->{err});
 		push @{ $self->{running} }, $run;
 	}
