@@ -15,7 +15,7 @@
 #include "delivery/reply.h"
 #include "ground/errors.h"
 #include "ground/shared.h"
-#include "registry/event_grant.h"
+#include "store/event_right.h"
 #include "store/metadata.h"
 #include "store/metadata_tag.h"
 #include "store/publish.h"
@@ -53,20 +53,13 @@ ee_sql_reply_event(PG_FUNCTION_ARGS)
 static void
 check_replier(const EeRequest *request)
 {
-	int			len = 0;
-	const char *tenant = ee_metadata_tag(request->metadata, EE_TAG_TENANT,
-										 &len);
-
-	if (!ee_event_grant_includes(ee_event_grant_lookup(GetUserId(),
-													   EE_PRIVILEGE_SUBSCRIBE,
-													   request->pattern,
-													   strlen(request->pattern)),
-								 tenant, len) &&
-		!ee_event_grant_includes(ee_event_grant_lookup(GetUserId(),
-													   EE_PRIVILEGE_PUBLISH,
-													   request->reply_pattern,
-													   strlen(request->reply_pattern)),
-								 tenant, len))
+	if (!ee_event_right(GetUserId(), EE_PRIVILEGE_SUBSCRIBE,
+						request->pattern, strlen(request->pattern),
+						request->metadata) &&
+		!ee_event_right(GetUserId(), EE_PRIVILEGE_PUBLISH,
+						request->reply_pattern,
+						strlen(request->reply_pattern),
+						request->metadata))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" may not reply to this request",
@@ -93,7 +86,7 @@ ee_reply_publish(const EeRequest *request, Jsonb *payload, Jsonb *metadata,
 	if (tenant != NULL)
 		metadata = ee_metadata_set_tag(metadata, EE_TAG_TENANT,
 									   pnstrdup(tenant, len));
-	received.right = EE_RIGHT_OF_ENGINE;
+	received.right = EE_RIGHT_NOT_ASKED;
 	received.pattern = request->reply_pattern;
 	received.pattern_len = strlen(request->reply_pattern);
 	received.payload = payload;

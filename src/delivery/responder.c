@@ -22,8 +22,7 @@
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
-#include "registry/event_grant.h"
-#include "store/metadata_tag.h"
+#include "store/event_right.h"
 #include "store/publish.h"
 
 typedef struct Responding
@@ -131,19 +130,14 @@ publish_request(FunctionCallInfo fcinfo, Responding *responding)
 static void
 check_right(const Responding *responding)
 {
-	EeRequest	request = responding->request;
-	int			len = 0;
-	const char *tenant = ee_metadata_tag(request.metadata, EE_TAG_TENANT,
-										 &len);
+	const EeRequest *request = &responding->request;
 
-	if (!ee_event_grant_includes(ee_event_grant_lookup(responding->owner,
-													   EE_PRIVILEGE_SUBSCRIBE,
-													   request.pattern,
-													   strlen(request.pattern)),
-								 tenant, len))
+	if (!ee_event_right(responding->owner, EE_PRIVILEGE_SUBSCRIBE,
+						request->pattern, strlen(request->pattern),
+						request->metadata))
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_NO_RESPONDER),
-				 errmsg("no responder for event \"%s\"", request.pattern),
+				 errmsg("no responder for event \"%s\"", request->pattern),
 				 errdetail("The owner of the one that is registered, role \"%s\", may not subscribe to this event.",
 						   GetUserNameFromId(responding->owner, false)),
 				 errhint("See event_engine.grant_subscribe().")));

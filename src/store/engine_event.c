@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "ground/identity.h"
+#include "ground/jsonb_push.h"
 #include "ground/plan.h"
 #include "registry/registry_cache.h"
 #include "store/append.h"
@@ -20,12 +21,8 @@
 #include "store/receive.h"
 #include "validation/schema_report.h"
 
-static bool publishing = false;
-
 static List *wanted_patterns(void);
 static Jsonb *source(void);
-static void push_text(JsonbParseState **state, JsonbIteratorToken token,
-					  const char *text);
 
 PG_FUNCTION_INFO_V1(ee_sql_audits);
 PG_FUNCTION_INFO_V1(ee_sql_acting_role);
@@ -93,8 +90,8 @@ ee_engine_event_publish(const char *pattern, Jsonb *payload,
 	List	   *violations = NIL;
 	EeReceived	received = {0};
 	EeEvent		made;
-	bool		before = publishing;
 
+	received.right = EE_RIGHT_OF_ENGINE;
 	received.pattern = unconstify(char *, pattern);
 	received.pattern_len = strlen(pattern);
 	received.payload = payload;
@@ -102,17 +99,7 @@ ee_engine_event_publish(const char *pattern, Jsonb *payload,
 	received.metadata = metadata;
 	if (partition_key != NULL && partition_key[0] != '\0')
 		received.partition_key = unconstify(char *, partition_key);
-	publishing = true;
-	PG_TRY();
-	{
-		ee_receive_event(&made, &received, GetCurrentTimestamp(),
-						 &violations);
-	}
-	PG_FINALLY();
-	{
-		publishing = before;
-	}
-	PG_END_TRY();
+	ee_receive_event(&made, &received, GetCurrentTimestamp(), &violations);
 	if (violations != NIL)
 	{
 		EeViolation *first = linitial(violations);
@@ -126,36 +113,16 @@ ee_engine_event_publish(const char *pattern, Jsonb *payload,
 	ee_append_events(&made, 1);
 }
 
-bool
-ee_engine_event_publishing(void)
-{
-	return publishing;
-}
-
 static Jsonb *
 source(void)
 {
 	JsonbParseState *state = NULL;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, WJB_KEY, "type");
-	push_text(&state, WJB_VALUE, "integration");
-	push_text(&state, WJB_KEY, "id");
-	push_text(&state, WJB_VALUE, "event_engine");
-	push_text(&state, WJB_KEY, "name");
-	push_text(&state, WJB_VALUE, "event_engine");
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-static void
-push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, text);
-	value.val.string.len = strlen(text);
-	pushJsonbValue(state, token, &value);
+	ee_jsonb_push_begin(&state);
+	ee_jsonb_push_text(&state, "type", "integration");
+	ee_jsonb_push_text(&state, "id", "event_engine");
+	ee_jsonb_push_text(&state, "name", "event_engine");
+	return ee_jsonb_push_end(&state);
 }
 
 /* ------------------------------------------------------------------- faces */

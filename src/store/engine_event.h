@@ -25,10 +25,4 @@ extern void ee_engine_event_publish(const char *pattern, Jsonb *payload,
 									const char *partition_key,
 									Jsonb *metadata);
 
-/*
- * Is the event that is being received the engine's own?  Nobody else may
- * publish what tells of the engine.
- */
-extern bool ee_engine_event_publishing(void);
-
 #endif							/* EE_ENGINE_EVENT_H */

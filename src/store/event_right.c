@@ -1,6 +1,6 @@
 /*
  * event_right.c
- *	  The SQL faces of rights to events.
+ *	  Whether a role has a right to one event, and the SQL faces of that.
  *
  * Asked once per row by views and policies, hence what is known of a pattern
  * is looked up and not worked out.
@@ -9,9 +9,8 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/jsonb.h"
 
-#include "registry/event_grant.h"
+#include "store/event_right.h"
 #include "store/metadata_tag.h"
 
 static bool is_granted(FunctionCallInfo fcinfo, Oid role,
@@ -19,6 +18,21 @@ static bool is_granted(FunctionCallInfo fcinfo, Oid role,
 
 PG_FUNCTION_INFO_V1(ee_sql_may_read);
 PG_FUNCTION_INFO_V1(ee_sql_may_subscribe);
+
+bool
+ee_event_right(Oid role, EePrivilege privilege, const char *pattern, int len,
+			   Jsonb *metadata)
+{
+	const EeGranted *granted = ee_event_grant_lookup(role, privilege, pattern,
+													 len);
+	int			tenant_len = 0;
+	const char *tenant;
+
+	if (granted->all || granted->n_tenants == 0)
+		return granted->all;
+	tenant = ee_metadata_tag(metadata, EE_TAG_TENANT, &tenant_len);
+	return ee_event_grant_includes(granted, tenant, tenant_len);
+}
 
 /* may_read(pattern text, metadata jsonb) RETURNS boolean; metadata null: {} */
 Datum
@@ -45,21 +59,19 @@ static bool
 is_granted(FunctionCallInfo fcinfo, Oid role, EePrivilege privilege,
 		   int first, bool any_tenant)
 {
-	text	   *pattern;
 	const EeGranted *granted;
-	const char *tenant = NULL;
-	int			len = 0;
+	text	   *pattern;
+	const char *name;
+	int			len;
 
 	if (PG_ARGISNULL(first))
 		return false;
 	pattern = PG_GETARG_TEXT_PP(first);
-	granted = ee_event_grant_lookup(role, privilege, VARDATA_ANY(pattern),
-									VARSIZE_ANY_EXHDR(pattern));
-	if (granted->all || granted->n_tenants == 0)
-		return granted->all;
-	if (PG_ARGISNULL(first + 1))
-		return any_tenant;
-	tenant = ee_metadata_tag(PG_GETARG_JSONB_P(first + 1), EE_TAG_TENANT,
-							 &len);
-	return ee_event_grant_includes(granted, tenant, len);
+	name = VARDATA_ANY(pattern);
+	len = VARSIZE_ANY_EXHDR(pattern);
+	if (!PG_ARGISNULL(first + 1))
+		return ee_event_right(role, privilege, name, len,
+							  PG_GETARG_JSONB_P(first + 1));
+	granted = ee_event_grant_lookup(role, privilege, name, len);
+	return granted->all || (any_tenant && granted->n_tenants > 0);
 }

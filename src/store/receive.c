@@ -52,7 +52,8 @@ static Jsonb *complete_tenant(Jsonb *metadata, const EeGranted *granted);
 static void check_tenant(const EeReceived *received, const EeGranted *granted,
 						 Jsonb *metadata);
 static void check_status(EeDefinition *definition);
-static void check_reserved(const EeDefinition *definition);
+static void check_reserved(const EeReceived *received,
+						   const EeDefinition *definition);
 static void set_name(EeEvent *event, EeEventAttr attr, char *value,
 					 const char *path, List **violations);
 static void set_text(EeEvent *event, EeEventAttr attr, Datum value);
@@ -76,7 +77,7 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 										  received->version);
 	granted = check_right(received, definition);
 	check_status(definition);
-	check_reserved(definition);
+	check_reserved(received, definition);
 
 	ee_uuid7_generate(id, created_at);
 	set_text(event, EE_EVENT_ID, UUIDPGetDatum(id));
@@ -193,7 +194,7 @@ check_right(const EeReceived *received, EeDefinition *definition)
 	Oid			publisher = publisher_of(received);
 	const EeGranted *granted;
 
-	if (received->right == EE_RIGHT_OF_ENGINE ||
+	if (received->right >= EE_RIGHT_NOT_ASKED ||
 		likely(definition->publisher == publisher &&
 			   definition->publisher_generation ==
 			   ee_event_grant_generation()))
@@ -286,11 +287,11 @@ check_status(EeDefinition *definition)
 
 /* What tells of the engine can be trusted: nobody else publishes it. */
 static void
-check_reserved(const EeDefinition *definition)
+check_reserved(const EeReceived *received, const EeDefinition *definition)
 {
 	if (unlikely(strncmp(definition->event_id, EE_ENGINE_EVENT_SYSTEM,
 						 strlen(EE_ENGINE_EVENT_SYSTEM)) == 0) &&
-		!ee_engine_event_publishing())
+		received->right != EE_RIGHT_OF_ENGINE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("event \"%s\" is published by event_engine itself",

@@ -194,7 +194,7 @@ publish(const EeInstance *instance, const EeStepRecord *record,
 	received.pattern_len = strlen(pattern);
 	received.payload = payload_of(instance, record, progress);
 	received.partition_key = id_text(instance, EE_INSTANCE_ID);
-	received.right = EE_RIGHT_OF_ENGINE;
+	received.right = EE_RIGHT_NOT_ASKED;
 	ee_causation_set(record != NULL ? record->event : (Datum) 0);
 	ee_causation_set_context(ee_instance_jsonb(instance, EE_INSTANCE_METADATA),
 							 ee_life_cycle_source(instance));
