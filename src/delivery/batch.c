@@ -183,11 +183,7 @@ ee_batch_next(EeBatch *batch)
 								  VARSIZE_ANY_EXHDR(pattern));
 		if (wanted && ee_match_needs_content(matcher))
 		{
-			slot_getallattrs(slot);
-			memcpy(batch->event.values, slot->tts_values,
-				   sizeof(batch->event.values));
-			memcpy(batch->event.nulls, slot->tts_isnull,
-				   sizeof(batch->event.nulls));
+			ee_envelope_from_slot(slot, &batch->event);
 			wanted = ee_match_event(matcher, &batch->event);
 		}
 		batch->delivery->matching = false;

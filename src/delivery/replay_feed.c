@@ -327,9 +327,7 @@ hand_over(void *arg)
 			slot = NULL;
 			break;
 		}
-		slot_getallattrs(slot);
-		memcpy(event.values, slot->tts_values, sizeof(event.values));
-		memcpy(event.nulls, slot->tts_isnull, sizeof(event.nulls));
+		ee_envelope_from_slot(slot, &event);
 		if (takes(replay, subscription, &event))
 		{
 			events[n] = ee_replay_mark(ee_handler_event_datum(slot));

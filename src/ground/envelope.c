@@ -78,6 +78,14 @@ ee_envelope_deform(Datum event, EeEvent *result)
 	deform_row(DatumGetHeapTupleHeader(event), result);
 }
 
+void
+ee_envelope_from_slot(TupleTableSlot *slot, EeEvent *result)
+{
+	slot_getallattrs(slot);
+	memcpy(result->values, slot->tts_values, sizeof(result->values));
+	memcpy(result->nulls, slot->tts_isnull, sizeof(result->nulls));
+}
+
 TupleTableSlot *
 ee_envelope_new_slot(void)
 {

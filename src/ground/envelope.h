@@ -107,6 +107,9 @@ extern bool ee_envelope_value(const EeEvent *event, EeEnvelopeField field,
  */
 extern void ee_envelope_deform(Datum event, EeEvent *result);
 
+/* The same with a row of event_engine.events, or such a value in a slot. */
+extern void ee_envelope_from_slot(TupleTableSlot *slot, EeEvent *result);
+
 /* Into a virtual slot of that type, which points into the datum likewise. */
 extern TupleTableSlot *ee_envelope_new_slot(void);
 extern TupleTableSlot *ee_envelope_slot(TupleTableSlot *slot, Datum event);

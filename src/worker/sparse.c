@@ -540,9 +540,7 @@ ee_sparse_look(EePriority class, const EeUnit *unit)
 		int			n;
 
 		examined++;
-		slot_getallattrs(slot);
-		memcpy(event.values, slot->tts_values, sizeof(event.values));
-		memcpy(event.nulls, slot->tts_isnull, sizeof(event.nulls));
+		ee_envelope_from_slot(slot, &event);
 		at.seq = DatumGetInt64(EE_EVENT_VALUE(&event, EE_EVENT_SEQ));
 		if (ee_extension_priority_of(DatumGetObjectId(EE_EVENT_VALUE(&event,
 																	 EE_EVENT_PRIORITY))) != class)

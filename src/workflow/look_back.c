@@ -352,9 +352,7 @@ is_granted(const EeDelivery *delivery, TupleTableSlot *slot)
 {
 	EeEvent		event;
 
-	slot_getallattrs(slot);
-	memcpy(event.values, slot->tts_values, sizeof(event.values));
-	memcpy(event.nulls, slot->tts_isnull, sizeof(event.nulls));
+	ee_envelope_from_slot(slot, &event);
 	return ee_match_permits(delivery->subscription->matcher, &event);
 }
 

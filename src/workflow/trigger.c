@@ -167,9 +167,7 @@ ee_trigger_note(EeTriggers *triggers, TupleTableSlot *slot,
 
 	if (triggers->list == NIL)
 		return;
-	slot_getallattrs(slot);
-	memcpy(event.values, slot->tts_values, sizeof(event.values));
-	memcpy(event.nulls, slot->tts_isnull, sizeof(event.nulls));
+	ee_envelope_from_slot(slot, &event);
 	old = MemoryContextSwitchTo(triggers->context);
 	pattern = DatumGetTextPP(EE_EVENT_VALUE(&event, EE_EVENT_PATTERN));
 	foreach(lc, triggers->list)

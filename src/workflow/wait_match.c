@@ -324,11 +324,8 @@ is_before(const pg_uuid_t *id, const pg_uuid_t *other)
 static void
 look_at(EeWaitMatch *match, TupleTableSlot *slot, Event *event)
 {
-	slot_getallattrs(slot);
 	event->slot = slot;
-	memcpy(event->event.values, slot->tts_values,
-		   sizeof(event->event.values));
-	memcpy(event->event.nulls, slot->tts_isnull, sizeof(event->event.nulls));
+	ee_envelope_from_slot(slot, &event->event);
 	ee_filter_field_view(&event->view, &event->event);
 	event->seq = DatumGetInt64(EE_EVENT_VALUE(&event->event, EE_EVENT_SEQ));
 	event->xid = U64FromFullTransactionId(
