@@ -23,6 +23,28 @@ COMMENT ON FUNCTION event_engine.check_payload_schema(jsonb, jsonb, jsonb) IS
 	'Compiles a schema and validates examples against it; returns the URIs of the documents that it reaches, raises what is wrong.';
 
 /*
+ * check_owner: raises unless a role has the privileges of the owner.
+ *
+ *	what	of what, as people read it: subscription, workflow
+ *	name	and which one
+ */
+CREATE FUNCTION event_engine.check_owner(caller oid, owner regrole,
+		what text, name text)
+	RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT pg_has_role(caller, owner::oid, 'USAGE') THEN
+		RAISE EXCEPTION USING ERRCODE = '42501',
+			MESSAGE = format('must be owner of %s "%s"', what, name),
+			DETAIL = format('It belongs to role %s.', owner);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION event_engine.check_owner(oid, regrole, text, text) IS
+	'Internal: raises unless a role has the privileges of an owner.';
+
+/*
  * definition_rank: which of two versions is the current one: the higher one,
  * except that a draft never comes before one that may be published under.
  * Positive when the first comes before the second.

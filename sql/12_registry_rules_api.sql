@@ -1,23 +1,5 @@
 /* ---- Business rules ---- */
 
-/* check_rule_owner: raises unless the role may change the rule. */
-CREATE FUNCTION event_engine.check_rule_owner(
-	caller oid, rule event_engine.event_rules)
-	RETURNS void
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	AS $$
-BEGIN
-	IF NOT pg_has_role(caller, rule.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION 'must be owner of rule "%"', rule.name
-			USING ERRCODE = '42501',
-			DETAIL = format('It belongs to role %s.', rule.owner);
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION event_engine.check_rule_owner(oid, event_engine.event_rules) IS
-	'Internal: raises unless a role may change a rule.';
-
 /* add_event_rule, as whom it is called.  Writes event_rules. */
 CREATE FUNCTION event_engine.add_event_rule_as(
 	caller oid, pattern text, name text, path text, function regprocedure,
@@ -78,7 +60,7 @@ BEGIN
 	SELECT o.* INTO old FROM event_engine.event_rules AS o
 	WHERE o.definition_id = definition AND o.name = name FOR UPDATE;
 	IF FOUND THEN
-		PERFORM event_engine.check_rule_owner(caller, old);
+		PERFORM event_engine.check_owner(caller, old.owner, 'rule', old.name);
 	END IF;
 	INSERT INTO event_engine.event_rules AS o (definition_id, name,
 		sort_order, path, function, owner, message, enabled)
@@ -147,7 +129,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN false;
 	END IF;
-	PERFORM event_engine.check_rule_owner(caller, old);
+	PERFORM event_engine.check_owner(caller, old.owner, 'rule', old.name);
 	DELETE FROM event_engine.event_rules AS o
 	WHERE o.definition_id = old.definition_id AND o.name = old.name;
 	RETURN FOUND;

@@ -482,11 +482,8 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'VE303',
 			MESSAGE = format('unknown subscription "%s"', subscriber);
 	END IF;
-	IF NOT pg_has_role(caller, stored.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of subscription "%s"', subscriber),
-			DETAIL = format('It belongs to role %s.', stored.owner);
-	END IF;
+	PERFORM event_engine.check_owner(caller, stored.owner,
+		'subscription', subscriber);
 	RETURN stored;
 END
 $$;

@@ -50,12 +50,8 @@ BEGIN
 				COALESCE(receipt::text, 'null')),
 			HINT = 'Undo what was done with these events, or rely on its being repeatable; to have more time ask for a longer visibility_timeout or call event_engine.extend_events().';
 	END IF;
-	IF NOT pg_has_role(caller, stored.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of subscription "%s"',
-				stored.subscriber),
-			DETAIL = format('It belongs to role %s.', stored.owner);
-	END IF;
+	PERFORM event_engine.check_owner(caller, stored.owner,
+		'subscription', stored.subscriber);
 	RETURN stored;
 END
 $$;

@@ -69,12 +69,8 @@ BEGIN
 				MESSAGE = format('unknown subscription "%s"', subscriber),
 				HINT = 'Dead letters of a subscription that is gone are for superusers.';
 		END IF;
-		IF NOT pg_has_role(caller, holder::oid, 'USAGE') THEN
-			RAISE EXCEPTION USING ERRCODE = '42501',
-				MESSAGE = format('must be owner of subscription "%s"',
-					subscriber),
-				DETAIL = format('It belongs to role %s.', holder);
-		END IF;
+		PERFORM event_engine.check_owner(caller, holder,
+			'subscription', subscriber);
 	END IF;
 
 	RETURN QUERY SELECT l.* FROM event_engine.event_dead_letters AS l

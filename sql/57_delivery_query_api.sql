@@ -119,10 +119,9 @@ DECLARE
 BEGIN
 	SELECT r.* INTO stored FROM event_engine.event_responders AS r
 		WHERE r.pattern = own_responder.pattern FOR UPDATE;
-	IF FOUND AND NOT pg_has_role(caller, stored.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of the responder of "%s"', pattern),
-			DETAIL = format('It belongs to role %s.', stored.owner);
+	IF FOUND THEN
+		PERFORM event_engine.check_owner(caller, stored.owner,
+			'the responder of', pattern);
 	END IF;
 	RETURN stored;
 END

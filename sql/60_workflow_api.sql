@@ -184,11 +184,7 @@ BEGIN
 			MESSAGE = format('unknown version "%s" of workflow "%s"', version,
 				name);
 	END IF;
-	IF NOT pg_has_role(caller, stored.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of workflow "%s"', name),
-			DETAIL = format('It belongs to role %s.', stored.owner);
-	END IF;
+	PERFORM event_engine.check_owner(caller, stored.owner, 'workflow', name);
 	RETURN stored;
 END
 $$;
@@ -225,11 +221,7 @@ BEGIN
 		FROM event_engine.workflow_definitions AS d
 		WHERE d.name = draft.name LIMIT 1;
 	draft.owner := COALESCE(draft.owner, caller::regrole);
-	IF NOT pg_has_role(caller, draft.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of workflow "%s"', name),
-			DETAIL = format('It belongs to role %s.', draft.owner);
-	END IF;
+	PERFORM event_engine.check_owner(caller, draft.owner, 'workflow', name);
 	IF handler IS NOT NULL THEN
 		PERFORM event_engine.check_workflow_handler(draft.owner, handler);
 		draft.handler := handler::text;

@@ -353,11 +353,8 @@ BEGIN
 	END IF;
 	SELECT s.owner INTO owner FROM event_engine.subscriptions AS s
 		WHERE s.number = stored.number;
-	IF NOT pg_has_role(caller, owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of workflow "%s"', stored.workflow),
-			DETAIL = format('It belongs to role %s.', owner);
-	END IF;
+	PERFORM event_engine.check_owner(caller, owner,
+		'workflow', stored.workflow);
 	RETURN stored;
 END
 $$;
@@ -442,11 +439,8 @@ BEGIN
 				COALESCE('"' || workflow || '"', 'null')),
 			HINT = 'Register it with event_engine.register_workflow().';
 	END IF;
-	IF NOT pg_has_role(caller, definition.owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of workflow "%s"', workflow),
-			DETAIL = format('It belongs to role %s.', definition.owner);
-	END IF;
+	PERFORM event_engine.check_owner(caller, definition.owner,
+		'workflow', workflow);
 	t.workflow := definition.name;
 	t.version := version;
 	t.number := definition.number;

@@ -21,12 +21,8 @@ BEGIN
 	END IF;
 	SELECT d.owner INTO owner FROM event_engine.workflow_definitions AS d
 		WHERE d.id = instance.definition_id;
-	IF NOT pg_has_role(caller, owner::oid, 'USAGE') THEN
-		RAISE EXCEPTION USING ERRCODE = '42501',
-			MESSAGE = format('must be owner of workflow "%s"',
-				instance.workflow),
-			DETAIL = format('It belongs to role %s.', owner);
-	END IF;
+	PERFORM event_engine.check_owner(caller, owner,
+		'workflow', instance.workflow);
 	IF instance.status NOT IN ('running', 'waiting') THEN
 		RAISE EXCEPTION USING ERRCODE = 'VE504',
 			MESSAGE = format('workflow "%s" is %s already', instance.workflow,

@@ -23,6 +23,9 @@ SELECT event_engine.lock_for_update('{event_definitions,
 -- it tells of everything besides
 DROP VIEW event_engine.duties;
 
+-- check_owner() does it for all
+DROP FUNCTION event_engine.check_rule_owner(oid, event_engine.event_rules);
+
 \new 61_workflow_late_state.sql
 \new 63_workflow_look_state.sql
 \new 64_workflow_postponed_state.sql
