@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -252,13 +253,18 @@ add_grant(EeGranted *granted, const Grant *grant, Oid role)
 		granted->tenants[granted->n_tenants++] = grant->tenant;
 }
 
-/* Whoever is using an old one may go on until the transaction ends. */
+/*
+ * Whoever is using an old one may go on until the transaction ends.  Listens
+ * for changes, as a transaction that has all its locks hears of none.
+ */
 static GrantCache *
 current(void)
 {
-	uint64		generation = ee_invalidate_watch(EE_REL_EVENT_GRANTS);
+	uint64		generation;
 	GrantCache *built;
 
+	AcceptInvalidationMessages();
+	generation = ee_invalidate_watch(EE_REL_EVENT_GRANTS);
 	if (likely(cache != NULL && cache->generation == generation &&
 			   cache->asked->members < MAX_REMEMBERED))
 		return cache;

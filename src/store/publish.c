@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
@@ -36,6 +37,7 @@ static void read_envelope(EeReceived *received, const JsonbValue *envelope,
 						  List **violations);
 static void read_member(EeReceived *received, const char *name,
 						JsonbValue *value, List **violations);
+static void keep_definition(EeEvent *event);
 static void prefix_violations(List *violations, int from, int index);
 static TimestampTz parse_timestamp(const char *path, const JsonbValue *value,
 								   List **violations);
@@ -175,6 +177,7 @@ ee_sql_publish_events(PG_FUNCTION_ARGS)
 			prefix_violations(violations, before, n);
 		else if (violations == NIL)
 		{
+			keep_definition(event);
 			if (ee_event_keys_claim(event, first))
 			{
 				ids[n] = EE_EVENT_VALUE(event, EE_EVENT_ID);
@@ -196,6 +199,19 @@ ee_sql_publish_events(PG_FUNCTION_ARGS)
 							 &isnull);
 	}
 	return (Datum) 0;
+}
+
+/*
+ * What an event has of its definition is gone when that is looked up anew,
+ * for a later one of the same call.
+ */
+static void
+keep_definition(EeEvent *event)
+{
+	EE_EVENT_VALUE(event, EE_EVENT_PATTERN) =
+		datumCopy(EE_EVENT_VALUE(event, EE_EVENT_PATTERN), false, -1);
+	EE_EVENT_VALUE(event, EE_EVENT_VERSION) =
+		datumCopy(EE_EVENT_VALUE(event, EE_EVENT_VERSION), false, -1);
 }
 
 /* Say which of the events is meant. */

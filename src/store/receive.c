@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -72,6 +73,12 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 
 	memset(event->nulls, true, sizeof(event->nulls));
 
+	/*
+	 * A transaction that is open for long takes locks that it has already,
+	 * and is told of nothing by that: neither of a right taken back, nor of
+	 * what is sensitive from now on.
+	 */
+	AcceptInvalidationMessages();
 	definition = ee_registry_cache_lookup(received->pattern,
 										  received->pattern_len,
 										  received->version);
@@ -192,12 +199,12 @@ static const EeGranted *
 check_right(const EeReceived *received, EeDefinition *definition)
 {
 	Oid			publisher = publisher_of(received);
+	uint64		generation = ee_event_grant_generation();
 	const EeGranted *granted;
 
 	if (received->right >= EE_RIGHT_NOT_ASKED ||
 		likely(definition->publisher == publisher &&
-			   definition->publisher_generation ==
-			   ee_event_grant_generation()))
+			   definition->publisher_generation == generation))
 		return NULL;
 	granted = ee_event_grant_lookup(publisher, EE_PRIVILEGE_PUBLISH,
 									definition->pattern,
@@ -217,7 +224,8 @@ check_right(const EeReceived *received, EeDefinition *definition)
 	if (granted == &ee_event_grant_unasked)
 		return NULL;
 	definition->publisher = publisher;
-	definition->publisher_generation = ee_event_grant_generation();
+	/* of before the look: a change that was heard of meanwhile counts again */
+	definition->publisher_generation = generation;
 	return NULL;
 }
 

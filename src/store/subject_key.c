@@ -116,6 +116,8 @@ ee_subject_key_find(EeSubjectKey *key, const pg_uuid_t *id)
 
 	if (!ee_extension_has(EE_REL_EVENT_SUBJECT_KEYS))
 		return EE_KEY_UNKNOWN;
+	/* of an erasure, as above */
+	AcceptInvalidationMessages();
 	refresh();
 	known = slot_of_id(id);
 	if (known->used &&

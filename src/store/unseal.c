@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/uuid.h"
 
 #include "ground/envelope.h"
@@ -38,6 +39,8 @@ ee_unseal_may(void)
 	static Oid	known_role = InvalidOid;
 	static bool known = false;
 
+	/* also what was taken back since this transaction began */
+	AcceptInvalidationMessages();
 	if (unlikely(known_generation != ee_event_grant_generation() ||
 				 known_role != GetUserId()))
 	{
