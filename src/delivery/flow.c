@@ -44,6 +44,8 @@ typedef struct Grant
 static Grant grant;
 static bool exit_registered = false;
 
+static EeRound run(EeDelivery *delivery, const EeUnit *unit, int max,
+				   bool again);
 static bool admit(EeDelivery *delivery, int max);
 static bool ask_breaker(EeDelivery *delivery);
 static void limit_in_flight(EeDelivery *delivery);
@@ -59,40 +61,31 @@ static void give_all_back(int code, Datum arg);
 EeRound
 ee_flow_deliver(EeDelivery *delivery, const EeUnit *unit, int max)
 {
-	const EeRoundCalls *calls = ee_round_calls(delivery->subscription->kind);
-	EeRound		round = {EE_ROUND_HELD, 0, 0};
-
-	if (!admit(delivery, max))
-		return round;
-	PG_TRY();
-	{
-		round = calls != NULL ?
-			calls->deliver(delivery, unit, grant.events) :
-			ee_round_deliver(delivery, unit, grant.events);
-	}
-	PG_CATCH();
-	{
-		give_all_back(0, (Datum) 0);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	finish(delivery, &round, false);
-	return round;
+	return run(delivery, unit, max, false);
 }
 
 EeRound
 ee_flow_retry(EeDelivery *delivery, const EeUnit *unit, int max)
 {
+	return run(delivery, unit, max, true);
+}
+
+/* Events that are new, or (again) those that are due once more. */
+static EeRound
+run(EeDelivery *delivery, const EeUnit *unit, int max, bool again)
+{
+	static const EeRoundCalls plain = {ee_round_deliver, ee_retry_round};
 	const EeRoundCalls *calls = ee_round_calls(delivery->subscription->kind);
 	EeRound		round = {EE_ROUND_HELD, 0, 0};
 
+	if (calls == NULL)
+		calls = &plain;
 	if (!admit(delivery, max))
 		return round;
 	PG_TRY();
 	{
-		round = calls != NULL ?
-			calls->due(delivery, unit, grant.events) :
-			ee_retry_round(delivery, unit, grant.events);
+		round = again ? calls->due(delivery, unit, grant.events) :
+			calls->deliver(delivery, unit, grant.events);
 	}
 	PG_CATCH();
 	{
@@ -100,7 +93,7 @@ ee_flow_retry(EeDelivery *delivery, const EeUnit *unit, int max)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	finish(delivery, &round, true);
+	finish(delivery, &round, again);
 	return round;
 }
 

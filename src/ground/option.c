@@ -50,6 +50,30 @@ ee_option_text_is(Jsonb *options, const char *name, const char *value)
 	return given != NULL && strcmp(given, value) == 0;
 }
 
+char *
+ee_option_unknown(JsonbContainer *object, const char *const *names)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		char	   *name;
+		int			i = 0;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		while (names[i] != NULL && strcmp(names[i], name) != 0)
+			i++;
+		if (names[i] == NULL)
+			return name;
+		pfree(name);
+	}
+	return NULL;
+}
+
 static bool
 find(Jsonb *options, const char *name, enum jbvType type, JsonbValue *found)
 {

@@ -19,4 +19,11 @@ extern char *ee_option_text(Jsonb *options, const char *name);
 extern bool ee_option_text_is(Jsonb *options, const char *name,
 							  const char *value);
 
+/*
+ * The first member whose name is not among these (the last one NULL),
+ * palloc'd; NULL when there is none.
+ */
+extern char *ee_option_unknown(JsonbContainer *object,
+							   const char *const *names);
+
 #endif							/* EE_OPTION_H */

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 
 #include "ground/errors.h"
+#include "ground/option.h"
 #include "ground/pattern.h"
 
 #define MAX_PATTERN_LENGTH	255
@@ -76,26 +77,15 @@ ee_pattern_append(StringInfo buf, const EePattern *pattern)
 static void
 check_members(JsonbContainer *object, int index)
 {
-	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbValue	value;
-	JsonbIteratorToken token;
+	static const char *const names[] = {"type", "value", "filters", NULL};
+	char	   *unknown = ee_option_unknown(object, names);
 
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		char	   *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(value.val.string.val, value.val.string.len);
-		if (strcmp(name, "type") != 0 && strcmp(name, "value") != 0 &&
-			strcmp(name, "filters") != 0)
-			ereport(ERROR,
-					(errcode(EE_ERRCODE_INVALID_PATTERN),
-					 errmsg("invalid match at index %d", index),
-					 errdetail("Unknown member \"%s\".", name),
-					 errhint("A match has the members type, value and filters.")));
-		pfree(name);
-	}
+	if (unknown != NULL)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_PATTERN),
+				 errmsg("invalid match at index %d", index),
+				 errdetail("Unknown member \"%s\".", unknown),
+				 errhint("A match has the members type, value and filters.")));
 }
 
 static EePatternKind

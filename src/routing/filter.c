@@ -21,6 +21,7 @@
 #include "utils/numeric.h"
 
 #include "ground/errors.h"
+#include "ground/option.h"
 #include "routing/filter.h"
 
 #define EXCERPT_LENGTH	120
@@ -213,26 +214,15 @@ compile_term(FilterTerm *term, JsonbValue *object, int index)
 static void
 check_members(JsonbContainer *object, int index)
 {
-	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbValue	value;
-	JsonbIteratorToken token;
+	static const char *const names[] = {"field", "operator", "value", NULL};
+	char	   *unknown = ee_option_unknown(object, names);
 
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		char	   *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(value.val.string.val, value.val.string.len);
-		if (strcmp(name, "field") != 0 && strcmp(name, "operator") != 0 &&
-			strcmp(name, "value") != 0)
-			ereport(ERROR,
-					(errcode(EE_ERRCODE_INVALID_FILTER),
-					 errmsg("invalid filter at index %d", index),
-					 errdetail("Unknown member \"%s\".", name),
-					 errhint("A filter term has the members field, operator and value.")));
-		pfree(name);
-	}
+	if (unknown != NULL)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_FILTER),
+				 errmsg("invalid filter at index %d", index),
+				 errdetail("Unknown member \"%s\".", unknown),
+				 errhint("A filter term has the members field, operator and value.")));
 }
 
 static void
