@@ -309,7 +309,11 @@ $$;
 COMMENT ON FUNCTION event_engine.fire_trigger(uuid, event_engine.event) IS
 	'Internal: what a trigger does because of an event, now or later.';
 
-/* True: it is done.  Those of a workflow are fired one after the other. */
+/*
+ * True: it is done.  Those of a workflow are fired one after the other.  All
+ * lanes of a dispatcher come by here: the row is locked before it is looked
+ * at, or the second would fire what the first has fired and taken out.
+ */
 CREATE FUNCTION event_engine.fire_postponed_trigger(postponed bigint)
 	RETURNS boolean
 	LANGUAGE plpgsql
@@ -318,7 +322,7 @@ DECLARE
 	p event_engine.workflow_postponed_triggers;
 BEGIN
 	SELECT o.* INTO p FROM event_engine.workflow_postponed_triggers AS o
-		WHERE o.nr = postponed;
+		WHERE o.nr = postponed FOR UPDATE SKIP LOCKED;
 	PERFORM FROM event_engine.workflow_postponed_triggers AS o
 		WHERE o.number = p.number AND o.workflow = p.workflow AND o.nr < p.nr;
 	IF p.nr IS NULL OR FOUND
