@@ -15,15 +15,17 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 
-#include "ground/jsonb_text.h"
-
-/* Each byte of a word; a byte of it that is zero, that is below a space. */
+/* The same in each byte of a word; the highest bit of bytes below that. */
 #define EACH(byte)			(UINT64CONST(0x0101010101010101) * (byte))
-#define HAS_ZERO(word)		(((word) - EACH(0x01)) & ~(word) & EACH(0x80))
-#define HAS_CONTROL(word)	(((word) - EACH(' ')) & ~(word) & EACH(0x80))
+#define BELOW(word, byte)	(((word) - EACH(byte)) & ~(word) & EACH(0x80))
+#define TO_ESCAPE(word) \
+	(BELOW(word, ' ') | BELOW((word) ^ EACH('"'), 1) | \
+	 BELOW((word) ^ EACH('\\'), 1))
 #define WORD				((int) sizeof(uint64))
 
 /* The longest of what stands for one character. */
@@ -37,27 +39,36 @@
 #define WEIGHT(header)		((int) ((header) & 0x3F) - (int) ((header) & 0x40))
 #define DIGIT_LEN			4
 
-/* Where the text is written. */
+/*
+ * Where the text is written.  What puts something there is given the place
+ * and gives the next.
+ */
 typedef struct Writer
 {
 	StringInfo	buf;
-	char	   *at;
-	char	   *end;
+	char	   *end;			/* of the room in it */
+	const char *limit;			/* of the value, to read whole words in */
 } Writer;
 
-static void put_container(Writer *w, JsonbContainer *container);
-static void put_array(Writer *w, JsonbContainer *array);
-static void put_object(Writer *w, JsonbContainer *object);
-static uint32 put_entry(Writer *w, JEntry entry, char *data, uint32 offset);
-static void put_string(Writer *w, const char *chars, int len);
-static void put_escaped(Writer *w, unsigned char c);
-static void put_numeric(Writer *w, Numeric number);
-static bool put_short_numeric(Writer *w, Numeric number);
+static char *put_container(Writer *w, char *at, JsonbContainer *container);
+static char *put_array(Writer *w, char *at, JsonbContainer *array);
+static char *put_object(Writer *w, char *at, JsonbContainer *object);
+static inline char *put_entry(Writer *w, char *at, JEntry entry, char *data,
+							  uint32 offset, uint32 end);
+static inline uint32 end_of(JEntry entry, uint32 offset);
+static inline char *put_string(Writer *w, char *at, const char *chars,
+							   int len);
+static inline bool copy_plain(char *to, const char *from, int len);
+static pg_noinline char *put_escaping(Writer *w, char *at, const char *chars,
+									  const char *end);
+static char *put_escaped(char *at, unsigned char c);
+static pg_noinline char *put_numeric(Writer *w, char *at, Numeric number);
+static char *put_short_numeric(Writer *w, char *at, Numeric number);
 static inline int digit_at(const int16 *digits, int n, int i);
 static inline char *put_digit(char *at, int digit, bool whole);
-static inline void put(Writer *w, const char *chars, int len);
-static inline void reserve(Writer *w, int len);
-static pg_noinline void grow(Writer *w, int len);
+static inline char *put(Writer *w, char *at, const char *chars, int len);
+static inline char *reserve(Writer *w, char *at, int len);
+static pg_noinline char *grow(Writer *w, char *at, int len);
 
 PG_FUNCTION_INFO_V1(ee_sql_jsonb_to_json);
 
@@ -67,40 +78,30 @@ ee_sql_jsonb_to_json(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *value = PG_GETARG_JSONB_P(0);
 	StringInfoData out;
+	Writer		w = {&out};
+	char	   *at;
 
 	initStringInfo(&out);
-	enlargeStringInfo(&out, VARSIZE(value) + VARSIZE(value) / 4);
-	out.len = VARHDRSZ;
-	ee_jsonb_text_append(&out, &value->root);
-	SET_VARSIZE(out.data, out.len);
+	w.limit = (char *) value + VARSIZE(value);
+	at = grow(&w, out.data + VARHDRSZ, VARSIZE(value) + VARSIZE(value) / 4);
+	at = put_container(&w, at, &value->root);
+	SET_VARSIZE(out.data, at - out.data);
 	PG_RETURN_DATUM(PointerGetDatum(out.data));
-}
-
-void
-ee_jsonb_text_append(StringInfo out, JsonbContainer *container)
-{
-	Writer		w = {out, out->data + out->len, out->data + out->maxlen - 1};
-
-	put_container(&w, container);
-	*w.at = '\0';
-	out->len = w.at - out->data;
 }
 
 /* -------------------------------------------------------------- containers */
 
-static void
-put_container(Writer *w, JsonbContainer *container)
+static char *
+put_container(Writer *w, char *at, JsonbContainer *container)
 {
 	check_stack_depth();
-	if (JsonContainerIsObject(container))
-		put_object(w, container);
-	else
-		put_array(w, container);
+	return JsonContainerIsObject(container) ? put_object(w, at, container) :
+		put_array(w, at, container);
 }
 
 /* A value that is neither array nor object is kept as an array of it. */
-static void
-put_array(Writer *w, JsonbContainer *array)
+static char *
+put_array(Writer *w, char *at, JsonbContainer *array)
 {
 	int			n = JsonContainerSize(array);
 	char	   *data = (char *) &array->children[n];
@@ -108,139 +109,175 @@ put_array(Writer *w, JsonbContainer *array)
 	uint32		offset = 0;
 
 	if (!scalar)
-		put(w, "[", 1);
+		at = put(w, at, "[", 1);
 	for (int i = 0; i < n; i++)
 	{
+		uint32		end = end_of(array->children[i], offset);
+
 		if (i > 0)
-			put(w, ", ", 2);
-		offset = put_entry(w, array->children[i], data, offset);
+			at = put(w, at, ", ", 2);
+		at = put_entry(w, at, array->children[i], data, offset, end);
+		offset = end;
 	}
-	if (!scalar)
-		put(w, "]", 1);
+	return scalar ? at : put(w, at, "]", 1);
 }
 
 /* All keys come first, then all values. */
-static void
-put_object(Writer *w, JsonbContainer *object)
+static char *
+put_object(Writer *w, char *at, JsonbContainer *object)
 {
 	int			n = JsonContainerSize(object);
-	char	   *data = (char *) &object->children[2 * n];
+	JEntry	   *entries = object->children;
+	char	   *data = (char *) &entries[2 * n];
 	uint32		key = 0;
 	uint32		value = n > 0 ? getJsonbOffset(object, n) : 0;
 
-	put(w, "{", 1);
+	at = put(w, at, "{", 1);
 	for (int i = 0; i < n; i++)
 	{
+		uint32		key_end = end_of(entries[i], key);
+		uint32		value_end = end_of(entries[n + i], value);
+
 		if (i > 0)
-			put(w, ", ", 2);
-		key = put_entry(w, object->children[i], data, key);
-		put(w, ": ", 2);
-		value = put_entry(w, object->children[n + i], data, value);
+			at = put(w, at, ", ", 2);
+		at = put_string(w, at, data + key, key_end - key);
+		at = put(w, at, ": ", 2);
+		at = put_entry(w, at, entries[n + i], data, value, value_end);
+		key = key_end;
+		value = value_end;
 	}
-	put(w, "}", 1);
+	return put(w, at, "}", 1);
 }
 
-/* Result: where the next one begins. */
-static uint32
-put_entry(Writer *w, JEntry entry, char *data, uint32 offset)
+static inline char *
+put_entry(Writer *w, char *at, JEntry entry, char *data, uint32 offset,
+		  uint32 end)
 {
-	uint32		end = JBE_HAS_OFF(entry) ? JBE_OFFLENFLD(entry) :
-		offset + JBE_OFFLENFLD(entry);
-
 	if (JBE_ISSTRING(entry))
-		put_string(w, data + offset, end - offset);
-	else if (JBE_ISNUMERIC(entry))
-		put_numeric(w, (Numeric) (data + INTALIGN(offset)));
-	else if (JBE_ISBOOL_TRUE(entry))
-		put(w, "true", 4);
-	else if (JBE_ISBOOL_FALSE(entry))
-		put(w, "false", 5);
-	else if (JBE_ISNULL(entry))
-		put(w, "null", 4);
-	else
-		put_container(w, (JsonbContainer *) (data + INTALIGN(offset)));
-	return end;
+		return put_string(w, at, data + offset, end - offset);
+	if (JBE_ISNUMERIC(entry))
+		return put_numeric(w, at, (Numeric) (data + INTALIGN(offset)));
+	if (JBE_ISBOOL_TRUE(entry))
+		return put(w, at, "true", 4);
+	if (JBE_ISBOOL_FALSE(entry))
+		return put(w, at, "false", 5);
+	if (JBE_ISNULL(entry))
+		return put(w, at, "null", 4);
+	return put_container(w, at, (JsonbContainer *) (data + INTALIGN(offset)));
+}
+
+static inline uint32
+end_of(JEntry entry, uint32 offset)
+{
+	return JBE_HAS_OFF(entry) ? JBE_OFFLENFLD(entry) :
+		offset + JBE_OFFLENFLD(entry);
 }
 
 /* ----------------------------------------------------------------- strings */
 
-/* Words are written whole, and what is too much of the last is overwritten. */
-static void
-put_string(Writer *w, const char *chars, int len)
+/* Words are copied whole, and what is too much of the last is overwritten. */
+static inline char *
+put_string(Writer *w, char *at, const char *chars, int len)
 {
 	const char *end = chars + len;
 
-	reserve(w, len + 2 + ESCAPE_LEN + WORD);
-	*w->at++ = '"';
-	while (chars < end)
-	{
-		unsigned char c;
-
-		if (end - chars >= WORD)
+	at = reserve(w, at, len + 2 + WORD);
+	*at++ = '"';
+	if (w->limit - end >= WORD)
+		while (chars < end && copy_plain(at, chars, Min(end - chars, WORD)))
 		{
-			uint64		word;
-
-			memcpy(&word, chars, WORD);
-			if (!(HAS_CONTROL(word) || HAS_ZERO(word ^ EACH('"')) ||
-				  HAS_ZERO(word ^ EACH('\\'))))
-			{
-				memcpy(w->at, &word, WORD);
-				w->at += WORD;
-				chars += WORD;
-				continue;
-			}
+			at += Min(end - chars, WORD);
+			chars += Min(end - chars, WORD);
 		}
-		c = (unsigned char) *chars++;
-		if (c >= ' ' && c != '"' && c != '\\')
-			*w->at++ = c;
-		else
-		{
-			put_escaped(w, c);
-			reserve(w, end - chars + 1 + ESCAPE_LEN + WORD);
-		}
-	}
-	*w->at++ = '"';
+	if (chars < end)
+		at = put_escaping(w, at, chars, end);
+	*at++ = '"';
+	return at;
 }
 
-static void
-put_escaped(Writer *w, unsigned char c)
+/* Copies a word; true when there is nothing to escape in its first len bytes. */
+static inline bool
+copy_plain(char *to, const char *from, int len)
+{
+	static const unsigned char window[2 * WORD] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+	};
+	uint64		word;
+	uint64		mask;
+
+	memcpy(&word, from, WORD);
+	memcpy(&mask, window + WORD - len, WORD);
+	memcpy(to, &word, WORD);
+	return (TO_ESCAPE(word) & mask) == 0;
+}
+
+/* Where there is something to escape, or the value ends. */
+static pg_noinline char *
+put_escaping(Writer *w, char *at, const char *chars, const char *end)
+{
+	while (chars < end)
+	{
+		unsigned char c = (unsigned char) *chars;
+
+		at = reserve(w, at, end - chars + 1 + ESCAPE_LEN);
+		if (end - chars >= WORD && copy_plain(at, chars, WORD))
+		{
+			at += WORD;
+			chars += WORD;
+			continue;
+		}
+		if (c >= ' ' && c != '"' && c != '\\')
+			*at++ = c;
+		else
+			at = put_escaped(at, c);
+		chars++;
+	}
+	return at;
+}
+
+static char *
+put_escaped(char *at, unsigned char c)
 {
 	static const char letters[' '] = {
 		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'
 	};
 	static const char hex[] = "0123456789abcdef";
 
-	*w->at++ = '\\';
+	*at++ = '\\';
 	if (c >= ' ')
-		*w->at++ = c;
+		*at++ = c;
 	else if (letters[c] != '\0')
-		*w->at++ = letters[c];
+		*at++ = letters[c];
 	else
 	{
-		memcpy(w->at, "u00", 3);
-		w->at[3] = hex[c >> 4];
-		w->at[4] = hex[c & 0x0f];
-		w->at += 5;
+		memcpy(at, "u00", 3);
+		at[3] = hex[c >> 4];
+		at[4] = hex[c & 0x0f];
+		at += 5;
 	}
+	return at;
 }
 
 /* ----------------------------------------------------------------- numbers */
 
-static void
-put_numeric(Writer *w, Numeric number)
+static pg_noinline char *
+put_numeric(Writer *w, char *at, Numeric number)
 {
+	char	   *next = put_short_numeric(w, at, number);
 	char	   *digits;
 
-	if (put_short_numeric(w, number))
-		return;
+	if (next != NULL)
+		return next;
 	digits = DatumGetCString(DirectFunctionCall1(numeric_out,
 												 NumericGetDatum(number)));
-	put(w, digits, strlen(digits));
+	at = put(w, at, digits, strlen(digits));
 	pfree(digits);
+	return at;
 }
 
-static bool
-put_short_numeric(Writer *w, Numeric number)
+/* NULL when it is of another format. */
+static char *
+put_short_numeric(Writer *w, char *at, Numeric number)
 {
 	const char *data = VARDATA_ANY(number);
 	const int16 *digits;
@@ -250,16 +287,15 @@ put_short_numeric(Writer *w, Numeric number)
 	int			i = 0;
 	int			scale;
 	int			weight;
-	char	   *at;
 
 	memcpy(&header, data, sizeof(header));
 	if ((header & FORMAT_MASK) != SHORT_FORMAT)
-		return false;
+		return NULL;
 	digits = (const int16 *) (data + sizeof(header));
 	scale = SCALE(header);
 	weight = WEIGHT(header);
-	reserve(w, Max(weight + 1, 1) * DIGIT_LEN + scale + DIGIT_LEN + 2);
-	at = w->at;
+	at = reserve(w, at,
+				 Max(weight + 1, 1) * DIGIT_LEN + scale + DIGIT_LEN + 2);
 	if (header & NEGATIVE)
 		*at++ = '-';
 	if (weight < 0)
@@ -279,8 +315,7 @@ put_short_numeric(Writer *w, Numeric number)
 			at = put_digit(at, digit_at(digits, n, i++), true);
 		at = point + 1 + scale;
 	}
-	w->at = at;
-	return true;
+	return at;
 }
 
 /* What is not stored is zero. */
@@ -306,26 +341,25 @@ put_digit(char *at, int digit, bool whole)
 
 /* ------------------------------------------------------------------- space */
 
-static inline void
-put(Writer *w, const char *chars, int len)
+static inline char *
+put(Writer *w, char *at, const char *chars, int len)
 {
-	reserve(w, len);
-	memcpy(w->at, chars, len);
-	w->at += len;
+	at = reserve(w, at, len);
+	memcpy(at, chars, len);
+	return at + len;
 }
 
-static inline void
-reserve(Writer *w, int len)
+static inline char *
+reserve(Writer *w, char *at, int len)
 {
-	if (w->end - w->at < len)
-		grow(w, len);
+	return likely(w->end - at >= len) ? at : grow(w, at, len);
 }
 
-static pg_noinline void
-grow(Writer *w, int len)
+static pg_noinline char *
+grow(Writer *w, char *at, int len)
 {
-	w->buf->len = w->at - w->buf->data;
+	w->buf->len = at - w->buf->data;
 	enlargeStringInfo(w->buf, len);
-	w->at = w->buf->data + w->buf->len;
 	w->end = w->buf->data + w->buf->maxlen - 1;
+	return w->buf->data + w->buf->len;
 }
