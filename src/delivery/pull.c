@@ -34,6 +34,7 @@
 #include "ground/insert.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
+#include "ground/wanted_columns.h"
 #include "routing/routing_cache.h"
 #include "store/unseal.h"
 
@@ -45,7 +46,7 @@
 #define RECEIVED_RECEIPT	0
 #define RECEIVED_ATTEMPTS	1
 #define RECEIVED_EVENT		2
-#define RECEIVED_NATTS		(RECEIVED_EVENT + EE_EVENT_SEQ)
+#define RECEIVED_NATTS		EE_RECEIVED_NATTS
 
 static void check_visibility_timeout(Interval *given, bool positive);
 static void replay(const EeSubscription *subscription, int max);
@@ -148,6 +149,7 @@ ee_sql_receive_events(PG_FUNCTION_ARGS)
 	memset(&receipt, 0, sizeof(receipt));
 	receipt.id = *DatumGetUUIDP(OidFunctionCall0(F_GEN_RANDOM_UUID));
 	receipt.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ee_wanted_columns(fcinfo, receipt.wanted, RECEIVED_NATTS);
 	receipt.max = allowed = ee_pull_flow_take(subscription,
 											  PG_GETARG_INT32(1));
 	if (allowed == 0)
@@ -389,8 +391,11 @@ ee_pull_give(EeReceipt *receipt, TupleTableSlot *slot)
 		   sizeof(Datum) * EE_EVENT_SEQ);
 	memcpy(&nulls[RECEIVED_EVENT], slot->tts_isnull,
 		   sizeof(bool) * EE_EVENT_SEQ);
-	if (ee_unseal_may())
+	if (receipt->wanted[RECEIVED_EVENT + EE_EVENT_PAYLOAD - 1] &&
+		ee_unseal_may())
 		unseal(&values[RECEIVED_EVENT]);
+	for (int i = 0; i < RECEIVED_NATTS; i++)
+		nulls[i] |= !receipt->wanted[i];
 	tuplestore_putvalues(receipt->result->setResult,
 						 receipt->result->setDesc, values, nulls);
 

@@ -14,6 +14,7 @@
 #include "utils/uuid.h"
 
 #include "delivery/lane.h"
+#include "ground/envelope.h"
 #include "routing/subscription.h"
 
 /*
@@ -22,11 +23,15 @@
  */
 #define EE_PULL_LANE	ee_lane_number(0, 0, EE_PRIORITY_NORMAL)
 
+/* Columns of received_event: two, then those of an event up to its seq. */
+#define EE_RECEIVED_NATTS	(2 + EE_EVENT_SEQ)
+
 /* What a call of receive_events() gives, all under one receipt. */
 typedef struct EeReceipt
 {
 	pg_uuid_t	id;
 	ReturnSetInfo *result;
+	bool		wanted[EE_RECEIVED_NATTS];	/* columns looked at */
 	int			max;			/* events wanted */
 	int			n;				/* given so far */
 	/* those that were handed out before */

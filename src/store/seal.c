@@ -311,11 +311,22 @@ append_pointer(StringInfo text, const Place *place)
 
 /* ------------------------------------------------------------------ opening */
 
+/* By the prefix's last character, which most payloads do not have at all. */
 bool
 ee_seal_mentions(const Jsonb *jsonb)
 {
-	return memmem(VARDATA(jsonb), VARSIZE(jsonb) - VARHDRSZ, EE_SEAL_PREFIX,
-				  PREFIX_LEN) != NULL;
+	const char *at = VARDATA(jsonb);
+	const char *end = at + VARSIZE(jsonb) - VARHDRSZ;
+
+	for (at += PREFIX_LEN - 1; at < end; at++)
+	{
+		at = memchr(at, EE_SEAL_PREFIX[PREFIX_LEN - 1], end - at);
+		if (at == NULL)
+			return false;
+		if (memcmp(at + 1 - PREFIX_LEN, EE_SEAL_PREFIX, PREFIX_LEN) == 0)
+			return true;
+	}
+	return false;
 }
 
 Jsonb *
