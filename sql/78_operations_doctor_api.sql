@@ -475,6 +475,43 @@ $$;
 COMMENT ON FUNCTION event_engine.doctor_log(interval) IS
 	'Does the work of doctor(): partitions, retention and vacuum.';
 
+/* Grants that nobody has, and filters that nothing passes. */
+CREATE FUNCTION event_engine.doctor_rights()
+	RETURNS SETOF event_engine.finding
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+SELECT 'notice', 'grants_of_dropped_role',
+	format('%s grant(s) belong to a role that does not exist any more.', count(*)),
+	'role ' || g.grantee::oid, min(g.granted_at),
+	'SELECT event_engine.run_maintenance(); takes them out, and so does the next upkeep.'
+FROM event_engine.event_grants AS g
+WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = g.grantee)
+GROUP BY g.grantee
+UNION ALL
+SELECT 'warning', 'grants_without_duty',
+	format('It has been granted to %s %s, but lacks the privileges on functions and tables that go with it: DROP OWNED or a REVOKE by hand took them.',
+		g.privilege, string_agg(DISTINCT quote_literal(g.pattern), ', ')),
+	'role ' || g.grantee, min(g.granted_at),
+	format('CALL event_engine.revoke_duty(%L, %L); or grant it once more.',
+		d.duty, g.grantee)
+FROM event_engine.event_grants AS g
+JOIN (VALUES ('publish', 'publisher', 'publish_events', 'events', 'INSERT'),
+		('subscribe', 'subscriber', 'unsubscribe', 'events', 'SELECT'),
+		('read', 'reader', 'get_event', 'readable_events', 'SELECT'),
+		('unseal', 'unsealer', 'unseal', 'events', 'SELECT'))
+	AS d (privilege, duty, function, relation, of_relation)
+	ON d.privilege = g.privilege
+WHERE EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = g.grantee)
+	AND NOT has_table_privilege(g.grantee,
+		'event_engine.' || d.relation, d.of_relation)
+	AND NOT EXISTS (SELECT FROM pg_proc AS p
+		WHERE p.pronamespace = 'event_engine'::regnamespace
+			AND p.proname = d.function
+			AND has_function_privilege(g.grantee, p.oid, 'EXECUTE'))
+GROUP BY g.grantee, g.privilege, d.duty
+$$;
+COMMENT ON FUNCTION event_engine.doctor_rights() IS
+	'Does the work of doctor(): grants of roles that are no more, or lost what goes with them.';
+
 /*
  * doctor: what is wrong now, the worst first; no row where nothing is.
  *
@@ -491,7 +528,9 @@ SELECT f.* FROM (
 	UNION ALL
 	SELECT d.* FROM event_engine.doctor_deliveries(patience) AS d
 	UNION ALL
-	SELECT l.* FROM event_engine.doctor_log(patience) AS l) AS f
+	SELECT l.* FROM event_engine.doctor_log(patience) AS l
+	UNION ALL
+	SELECT r.* FROM event_engine.doctor_rights() AS r) AS f
 ORDER BY array_position('{critical,warning,notice}', f.severity), f.code,
 	f.who
 $$;

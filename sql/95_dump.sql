@@ -6,7 +6,8 @@
  * the trigger there.  Left out are executor_starts, which counts processes of a
  * server that is not the one restored to, event_maintenance, which tells what
  * that server has done, and event_subject_keys, without which what is sensitive
- * cannot be read.
+ * cannot be read; and grants of roles that were dropped, which would be dumped by
+ * a number that may be another role's elsewhere.
  * ------------------------------------------------------------------------ */
 
 SELECT pg_extension_config_dump('event_engine.deliveries', '');
@@ -15,7 +16,8 @@ SELECT pg_extension_config_dump('event_engine.delivery_keys', '');
 SELECT pg_extension_config_dump('event_engine.event_dead_letters', '');
 SELECT pg_extension_config_dump('event_engine.event_definition_versions', '');
 SELECT pg_extension_config_dump('event_engine.event_definitions', '');
-SELECT pg_extension_config_dump('event_engine.event_grants', '');
+SELECT pg_extension_config_dump('event_engine.event_grants',
+	'WHERE grantee::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)');
 SELECT pg_extension_config_dump('event_engine.event_keys', '');
 SELECT pg_extension_config_dump('event_engine.event_leases', '');
 SELECT pg_extension_config_dump('event_engine.event_log_state', '');

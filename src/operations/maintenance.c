@@ -25,6 +25,7 @@
 #include "operations/forget.h"
 #include "operations/maintenance.h"
 #include "operations/retention.h"
+#include "operations/role_grants.h"
 #include "registry/registry_cache.h"
 #include "store/partition.h"
 #include "store/subject_key_scrub.h"
@@ -83,6 +84,7 @@ ee_maintenance_run(const EeUnit *unit)
 
 	ee_clock_watch(unit);
 	ee_forget_run(unit);
+	ee_role_grants_sweep(unit);
 	ee_retention_run(unit);
 	ee_analyze_log_run(unit);
 	/* locks the log, so nothing comes after it */

@@ -10,6 +10,8 @@
  * DROP EXTENSION takes first what publishers take first, so that the two do
  * not run into a deadlock.
  *
+ * DROP OWNED and DROP ROLE take what the roles have been granted on events.
+ *
  * And tell of what a prepared transaction published, as nobody else does.
  */
 #include "postgres.h"
@@ -27,6 +29,7 @@
 #include "ground/compat.h"
 #include "ground/extension.h"
 #include "ground/shared.h"
+#include "operations/role_grants.h"
 #include "worker/utility_hook.h"
 
 static ProcessUtility_hook_type next_hook = NULL;
@@ -36,6 +39,7 @@ static void process_utility(PlannedStmt *pstmt, const char *query,
 							ParamListInfo params, QueryEnvironment *env,
 							DestReceiver *dest, QueryCompletion *completion);
 static void lock_for_drop(Node *statement);
+static List *roles_of(Node *statement);
 static const char *database_of(Node *statement);
 static const char *option(List *options, const char *name);
 
@@ -64,9 +68,13 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 			((TransactionStmt *) pstmt->utilityStmt)->kind ==
 			TRANS_STMT_COMMIT_PREPARED;
 
+		List	   *roles = roles_of(pstmt->utilityStmt);
+
 		lock_for_drop(pstmt->utilityStmt);
 		next_hook(pstmt, query, read_only_tree, context, params, env, dest,
 				  completion);
+		if (roles != NIL)
+			ee_role_grants_drop(roles);
 		if (commits)
 			ee_shared_note_prepared();
 		return;
@@ -113,6 +121,28 @@ lock_for_drop(Node *statement)
 		LockRelationOid(ee_extension_relid(EE_REL_EVENTS),
 						AccessExclusiveLock);
 	}
+}
+
+/* The roles whose grants go with the statement, as they are before it. */
+static List *
+roles_of(Node *statement)
+{
+	List	   *named = NIL;
+	List	   *roles = NIL;
+	ListCell   *lc;
+
+	if (IsA(statement, DropOwnedStmt))
+		named = ((DropOwnedStmt *) statement)->roles;
+	else if (IsA(statement, DropRoleStmt))
+		named = ((DropRoleStmt *) statement)->roles;
+	foreach(lc, named)
+	{
+		Oid			role = get_rolespec_oid(lfirst(lc), true);
+
+		if (OidIsValid(role))
+			roles = lappend_oid(roles, role);
+	}
+	return roles;
 }
 
 /* The database that the statement wants for itself, or NULL. */

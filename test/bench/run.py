@@ -1,7 +1,7 @@
 """Measures the figures on the server that PGHOST and PGPORT name.
 
     python3 test/bench/run.py [--only publish,consume,fanout,latency,failures,due,urgent,rates,retries,snapshot,workflows,waits,
-                                 equality]
+                                 equality,rights]
         [--thorough] [--seconds 120] [--pgq]
 """
 import argparse
@@ -18,6 +18,7 @@ import latency
 import publish
 import rates
 import retries
+import rights
 import snapshot
 import urgent
 import waits
@@ -28,7 +29,7 @@ FIGURES = {'publish': publish, 'consume': consume, 'fanout': fanout,
            'latency': latency, 'failures': failures, 'due': due,
            'urgent': urgent, 'rates': rates, 'retries': retries,
            'snapshot': snapshot, 'workflows': workflows, 'waits': waits,
-           'equality': equality}
+           'equality': equality, 'rights': rights}
 
 
 def main():

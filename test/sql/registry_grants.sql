@@ -161,8 +161,41 @@ SELECT event_engine.publish_event('order.shipped', '{}') IS NOT NULL AS publishe
 RESET ROLE;
 SELECT privilege, pattern, kind, tenant FROM event_engine.list_grants('postgres');
 
+-- What DROP OWNED leaves where the library is not preloaded is told, and lets
+-- nobody publish; of a role that is no more it goes, and nobody inherits it.
+CREATE ROLE regress_gone;
+CALL event_engine.grant_publish('order.*', 'regress_gone');
+CALL event_engine.grant_publish('invoice.*', 'regress_gone');
+CALL event_engine.grant_unseal('invoice.*', 'regress_gone');
+CALL event_engine.grant_duty('admin', 'regress_gone');
+SET ROLE regress_gone;
+CALL event_engine.grant_read('order.shipped', 'regress_by_hand');
+RESET ROLE;
+SELECT code, who FROM event_engine.doctor_rights();
+\set VERBOSITY terse
+DROP ROLE regress_gone;
+\set VERBOSITY default
+DROP OWNED BY regress_gone;
+SELECT severity, code, what, who, cure FROM event_engine.doctor_rights() ORDER BY cure;
+CALL event_engine.revoke_duty('unsealer', 'regress_gone');
+DROP ROLE regress_gone;
+CREATE ROLE regress_gone;
+SELECT severity, code, what FROM event_engine.doctor() WHERE code LIKE 'grants%';
+SELECT count(*) FROM event_engine.list_grants('regress_gone');
+GRANT EXECUTE ON FUNCTION event_engine.publish_events(jsonb) TO regress_gone;
+SET ROLE regress_gone;
+SELECT event_engine.publish_events('[{"pattern": "order.created", "payload": {}}]');
+RESET ROLE;
+SELECT event_engine.run_maintenance();
+SELECT code FROM event_engine.doctor() WHERE code LIKE 'grants%';
+SELECT count(*) FROM event_engine.event_grants AS g WHERE NOT EXISTS (SELECT FROM pg_roles WHERE oid = g.grantee);
+SELECT grantee, pattern, granted_by = current_user::regrole AS of_owner FROM event_engine.event_grants WHERE pattern = 'order.shipped';
+SELECT task, object, outcome, events FROM event_engine.event_maintenance WHERE object = 'event_grants';
+
 \set VERBOSITY terse
 SET client_min_messages = error;
+DROP OWNED BY regress_gone;
+DROP ROLE regress_gone;
 DROP OWNED BY regress_gina, regress_group, regress_member, regress_noinherit, regress_by_hand, regress_admin;
 DROP ROLE regress_gina, regress_group, regress_member, regress_noinherit, regress_by_hand, regress_admin;
 DROP EXTENSION event_engine;
