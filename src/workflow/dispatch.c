@@ -48,7 +48,8 @@
 
 /*
  * A batch that nobody waited for is not written down by itself: who begins
- * again before it finds the same.  Until it was so many events, or waits.
+ * again before it finds the same.  Until it was so many events, or waits:
+ * from there on other lanes read the log before a wait of theirs times out.
  */
 #define STORE_AFTER		1000
 
@@ -59,6 +60,7 @@ typedef struct Progress
 	EeResumeProgress steps;
 	bool		committing;
 	int			events;			/* of the log */
+	int			unstored;		/* see EeDispatch */
 	bool		put_off;		/* one of them at least */
 	bool		read_all;		/* up to the present */
 	bool		at_end;			/* of the lane's epoch, see epoch.h */
@@ -174,6 +176,7 @@ passed(EeDelivery *delivery, Progress *progress)
 	}
 	if (progress->read_all)
 		dispatch->read_at = progress->began;
+	dispatch->unstored = progress->unstored;
 	ee_resume_unit_passed(delivery, &progress->steps);
 }
 
@@ -263,9 +266,12 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 	delivery->behind = !progress->read_all;
 	if (progress->steps.done > 0 || progress->events > 0)
 		progress->round.outcome = EE_ROUND_DONE;
+	progress->unstored = dispatch->unstored + batch->examined;
 	if (progress->steps.done > 0 || fired > 0 || progress->put_off ||
-		progress->events >= STORE_AFTER || arrived >= STORE_AFTER || batch->last)
+		progress->unstored >= STORE_AFTER || arrived >= STORE_AFTER ||
+		batch->last)
 	{
+		progress->unstored = 0;
 		batch->next->delivered += progress->round.delivered;
 		batch->next->failed += progress->round.failed;
 		ee_debug_point("workflow_before_move");

@@ -23,6 +23,9 @@ typedef struct EeCondemned
 	TimestampTz began;
 } EeCondemned;
 
+/* See overdue.c. */
+typedef struct EeOtherLanes EeOtherLanes;
+
 /* Of a lane, in the delivery's context. */
 struct EeDispatch
 {
@@ -36,6 +39,9 @@ struct EeDispatch
 	MemoryContext seen_context;
 
 	TimestampTz read_at;		/* all that had arrived then has been read */
+	int			unstored;		/* events examined since the cursor was stored */
+	EeOtherLanes *others;		/* where they stood; NULL: to be read */
+	TimestampTz hold_until;		/* no time-out before, they are too far behind */
 	int			limit;			/* resumptions in the next unit; 0: as time allows */
 	int64		met_seq;		/* up to here events may be met again */
 	TimestampTz late_at;		/* when late.c is to look again */

@@ -23,49 +23,28 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "lib/qunique.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 #include "utils/xid8.h"
 
 #include "delivery/lane.h"
 #include "ground/compat.h"
 #include "ground/extension.h"
-#include "store/log_reader.h"
 #include "store/log_state.h"
-#include "store/milestone.h"
 #include "workflow/look_back.h"
-#include "workflow/wait.h"
-
-/* More patterns than this are not looked up one by one. */
-#define MAX_PATTERNS	64
-/* Further apart than this two positions are not compared xid by xid. */
-#define MAX_COMPARED	10000
+#include "workflow/wait_set.h"
 
 /* The waits to be looked back for, and how far. */
 typedef struct Arrivals
 {
-	MemoryContext context;
 	MemoryContext scratch;
 	const EeLogCursor *at;		/* where the lane stands */
 	int64		n;				/* that arrived, looked back for or not */
-	EeWaitRef  *refs;
-	int			n_refs;
-	int			allocated;
-	int64		seq;			/* the lowest that any of them knows */
-	int64		base_seq;
-	uint64	   *xip;			/* in progress for any of them */
-	int			nxip;
-	int			xip_allocated;
-	TimestampTz since;			/* the earliest asked for; DT_NOEND: none */
-	Datum	   *patterns;
-	int			n_patterns;
-	bool		any_pattern;	/* too many, or wildcards */
+	EeWaitSet	set;
+	EeWaitFrom	from;
 } Arrivals;
 
 static void read_arrivals(Arrivals *arrivals, int32 number,
@@ -74,17 +53,9 @@ static void scan_arrivals(Arrivals *arrivals, Relation waits, Relation index,
 						  TupleTableSlot *slot, Snapshot snapshot,
 						  ScanKey keys, int n_keys);
 static void add_arrival(Arrivals *arrivals, TupleTableSlot *slot);
-static const EeLogPosition *position_of(const EeLogCursor *at);
-static bool covers(const EeLogPosition *wait, const EeLogPosition *at);
-static void add_ref(Arrivals *arrivals, TupleTableSlot *slot);
-static void add_position(Arrivals *arrivals, const EeLogPosition *position);
-static void add_pattern(Arrivals *arrivals, TupleTableSlot *slot);
 static bool match_past(EeDelivery *delivery, Arrivals *arrivals,
 					   EeWaitMatch *match, Snapshot snapshot);
-static bool is_granted(const EeDelivery *delivery, TupleTableSlot *slot);
 static bool has_passed(const EeLogCursor *at, TupleTableSlot *slot);
-static int	compare_refs(const void *a, const void *b);
-static int	compare_xids(const void *a, const void *b);
 
 bool
 ee_look_back(EeDelivery *delivery, EeDispatch *dispatch, EeWaitMatch *match,
@@ -98,17 +69,16 @@ ee_look_back(EeDelivery *delivery, EeDispatch *dispatch, EeWaitMatch *match,
 	bool		complete = true;
 
 	memset(&arrivals, 0, sizeof(arrivals));
-	arrivals.context = context;
+	ee_wait_set_init(&arrivals.set);
+	ee_wait_set_init_from(&arrivals.from);
 	arrivals.scratch = AllocSetContextCreate(context, "event_engine arrival",
 											 ALLOCSET_SMALL_SIZES);
 	arrivals.at = &delivery->cursor->at;
-	arrivals.seq = arrivals.base_seq = PG_INT64_MAX;
-	arrivals.since = DT_NOEND;
 	read_arrivals(&arrivals, delivery->subscription->number,
 				  dispatch->seen != NULL ? dispatch->seen :
 				  &arrivals.at->low, snapshot);
 	*arrived = arrivals.n;
-	if (arrivals.n_refs > 0)
+	if (arrivals.set.n > 0)
 		complete = match_past(delivery, &arrivals, match, snapshot);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -180,127 +150,9 @@ scan_arrivals(Arrivals *arrivals, Relation waits, Relation index,
 static void
 add_arrival(Arrivals *arrivals, TupleTableSlot *slot)
 {
-	EeLogPosition position;
-	Datum		since;
-	Datum		snapshot;
-	bool		isnull;
-	bool		looks_back;
-
 	arrivals->n++;
-	snapshot = slot_getattr(slot, EE_WAIT_SNAPSHOT, &isnull);
-	since = slot_getattr(slot, EE_WAIT_SINCE, &isnull);
-	looks_back = !isnull;
-	if (looks_back)
-		arrivals->since = Min(arrivals->since, DatumGetTimestampTz(since));
-	ee_log_position_set_snapshot(&position, snapshot);
-	position.seq = DatumGetInt64(slot_getattr(slot, EE_WAIT_SEQ, &isnull));
-	position.base_seq = DatumGetInt64(slot_getattr(slot, EE_WAIT_BASE_SEQ,
-												   &isnull));
-	if (!looks_back && covers(&position, position_of(arrivals->at)))
-		return;
-	add_ref(arrivals, slot);
-	add_position(arrivals, &position);
-	add_pattern(arrivals, slot);
-}
-
-/* All that the lane has read is visible here. */
-static const EeLogPosition *
-position_of(const EeLogCursor *at)
-{
-	return at->in_range ? &at->high : &at->low;
-}
-
-/* Does the wait's registration see all that is visible where the lane stands? */
-static bool
-covers(const EeLogPosition *wait, const EeLogPosition *at)
-{
-	if (wait->base_seq != at->base_seq)
-		return wait->base_seq > at->base_seq;
-	for (int i = 0; i < wait->nxip; i++)
-		if (ee_log_position_sees(at, PG_INT64_MAX, wait->xip[i]))
-			return false;
-	if (at->xmax > wait->xmax && at->xmax - wait->xmax > MAX_COMPARED)
-		return false;
-	for (uint64 xid = wait->xmax; xid < at->xmax; xid++)
-		if (ee_log_position_sees(at, PG_INT64_MAX, xid))
-			return false;
-	return true;
-}
-
-static void
-add_ref(Arrivals *arrivals, TupleTableSlot *slot)
-{
-	EeWaitRef  *ref;
-	bool		isnull;
-
-	if (arrivals->n_refs == arrivals->allocated)
-	{
-		arrivals->allocated = Max(arrivals->allocated * 2, 16);
-		arrivals->refs = arrivals->refs == NULL ?
-			MemoryContextAlloc(arrivals->context,
-							   sizeof(EeWaitRef) * arrivals->allocated) :
-			repalloc_huge(arrivals->refs,
-						  sizeof(EeWaitRef) * arrivals->allocated);
-	}
-	ref = &arrivals->refs[arrivals->n_refs++];
-	ref->key = DatumGetInt64(slot_getattr(slot, EE_WAIT_KEY, &isnull));
-	ref->tid = slot->tts_tid;
-}
-
-/*
- * One position for all: what any of them does not see, it does not see.  An
- * event whose seq is not above the lowest of theirs, and that one does not
- * see, has its xid in that one's xip.
- */
-static void
-add_position(Arrivals *arrivals, const EeLogPosition *position)
-{
-	arrivals->seq = Min(arrivals->seq, position->seq);
-	arrivals->base_seq = Min(arrivals->base_seq, position->base_seq);
-	while (arrivals->nxip + position->nxip > arrivals->xip_allocated)
-	{
-		arrivals->xip_allocated = Max(arrivals->xip_allocated * 2, 64);
-		arrivals->xip = arrivals->xip == NULL ?
-			MemoryContextAlloc(arrivals->context,
-							   sizeof(uint64) * arrivals->xip_allocated) :
-			repalloc_huge(arrivals->xip,
-						  sizeof(uint64) * arrivals->xip_allocated);
-	}
-	memcpy(arrivals->xip + arrivals->nxip, position->xip,
-		   sizeof(uint64) * position->nxip);
-	arrivals->nxip += position->nxip;
-	/* as many are the same */
-	if (arrivals->nxip > arrivals->xip_allocated / 2)
-	{
-		pg_qsort(arrivals->xip, arrivals->nxip, sizeof(uint64), compare_xids);
-		arrivals->nxip = qunique(arrivals->xip, arrivals->nxip,
-								 sizeof(uint64), compare_xids);
-	}
-}
-
-static void
-add_pattern(Arrivals *arrivals, TupleTableSlot *slot)
-{
-	bool		isnull;
-	Datum		pattern = slot_getattr(slot, EE_WAIT_PATTERN, &isnull);
-	char	   *name = TextDatumGetCString(pattern);
-	MemoryContext old;
-
-	if (arrivals->any_pattern)
-		return;
-	if (strpbrk(name, "*#") != NULL || arrivals->n_patterns == MAX_PATTERNS)
-	{
-		arrivals->any_pattern = true;
-		return;
-	}
-	for (int i = 0; i < arrivals->n_patterns; i++)
-		if (strcmp(TextDatumGetCString(arrivals->patterns[i]), name) == 0)
-			return;
-	old = MemoryContextSwitchTo(arrivals->context);
-	if (arrivals->patterns == NULL)
-		arrivals->patterns = palloc(sizeof(Datum) * MAX_PATTERNS);
-	arrivals->patterns[arrivals->n_patterns++] = CStringGetTextDatum(name);
-	MemoryContextSwitchTo(old);
+	if (ee_wait_set_from_wait(&arrivals->from, slot, arrivals->at))
+		ee_wait_set_add(&arrivals->set, slot);
 }
 
 /* ------------------------------------------------------------------ the past */
@@ -309,51 +161,21 @@ static bool
 match_past(EeDelivery *delivery, Arrivals *arrivals, EeWaitMatch *match,
 		   Snapshot snapshot)
 {
-	EeLogCursor range;
-	EeLogReader *reader;
+	const EeLogCursor *at = arrivals->at;
+	EeLogReader *reader =
+		ee_wait_set_read(&arrivals->set, &arrivals->from,
+						 at->in_range ? &at->high : &at->low,
+						 EE_PRIORITY_NORMAL, snapshot);
 	TupleTableSlot *slot;
 	bool		complete = true;
 
-	if (arrivals->since != DT_NOEND)
-	{
-		EeLogPosition since;
-
-		ee_milestone_position(arrivals->since, &since);
-		add_position(arrivals, &since);
-	}
-	pg_qsort(arrivals->refs, arrivals->n_refs, sizeof(EeWaitRef),
-			 compare_refs);
-	pg_qsort(arrivals->xip, arrivals->nxip, sizeof(uint64), compare_xids);
-	memset(&range, 0, sizeof(range));
-	range.low.seq = arrivals->seq;
-	range.low.base_seq = arrivals->base_seq;
-	range.low.xip = arrivals->xip;
-	range.low.nxip = qunique(arrivals->xip, arrivals->nxip, sizeof(uint64),
-							 compare_xids);
-	range.in_range = true;
-	range.high = *position_of(arrivals->at);
-	reader = ee_log_reader_begin(&range,
-								 arrivals->any_pattern ? NULL :
-								 arrivals->patterns, arrivals->n_patterns,
-								 EE_PRIORITY_NORMAL, snapshot);
 	while (complete && (slot = ee_log_reader_next(reader)) != NULL)
-		if (has_passed(arrivals->at, slot) &&
+		if (has_passed(at, slot) &&
 			ee_lane_takes(&delivery->lane, slot) &&
-			is_granted(delivery, slot))
-			complete = ee_wait_match_past(match, slot, arrivals->refs,
-										  arrivals->n_refs);
+			ee_wait_set_permits(delivery, slot))
+			complete = ee_wait_set_match(&arrivals->set, match, slot);
 	ee_log_reader_end(reader);
 	return complete;
-}
-
-/* What comes by the log is asked by the matcher; this is what went by. */
-static bool
-is_granted(const EeDelivery *delivery, TupleTableSlot *slot)
-{
-	EeEvent		event;
-
-	ee_envelope_from_slot(slot, &event);
-	return ee_match_permits(delivery->subscription->matcher, &event);
 }
 
 /* Within a range, all up to seq have gone by, and all that was there before. */
@@ -368,22 +190,4 @@ has_passed(const EeLogCursor *at, TupleTableSlot *slot)
 
 	return !at->in_range || seq <= at->seq ||
 		ee_log_position_sees(&at->low, seq, xid);
-}
-
-static int
-compare_refs(const void *a, const void *b)
-{
-	int64		first = ((const EeWaitRef *) a)->key;
-	int64		second = ((const EeWaitRef *) b)->key;
-
-	return first < second ? -1 : first > second;
-}
-
-static int
-compare_xids(const void *a, const void *b)
-{
-	uint64		first = *(const uint64 *) a;
-	uint64		second = *(const uint64 *) b;
-
-	return first < second ? -1 : first > second;
 }

@@ -2,10 +2,12 @@
  * timer.c
  *	  What a dispatcher has to do by the clock.
  *
- * An event that had arrived when a wait was over wins over the clock: a wait
- * times out only once the lane has read the log up to a moment after that.
- * Sleeps, first steps and those to be tried again need not wait for it.  So
- * does an event that was put off until now, hence these come first.
+ * An event that had arrived when a wait was over wins over the clock: what
+ * waits for events times out only once the lane has read the log up to a moment
+ * after that, and what other lanes have not read has been looked at
+ * (overdue.c).  Who only sleeps, first steps and those to be tried again need
+ * not wait for it.  An event that was put off until now wins as well, hence
+ * these come first.
  *
  * A round is short, so that fresh events come in between, however much is due
  * at once.  Instances that somebody else has locked are left for later.  Where
@@ -24,6 +26,7 @@
 #include "workflow/delayed.h"
 #include "workflow/dispatch.h"
 #include "workflow/late.h"
+#include "workflow/overdue.h"
 #include "workflow/postponed.h"
 #include "workflow/resume.h"
 #include "workflow/timer.h"
@@ -37,6 +40,15 @@
 #define OF_LANE(id, concurrency, index) \
 	"($" #concurrency " = 1 OR (pg_catalog.uuid_hash(" id ") & 2147483647) " \
 	"% $" #concurrency " = $" #index ")"
+
+/*
+ * Is the time over at?  For what waits for events only where they have been
+ * read ($5).  Spelt so that the planner does not collect all waits first.
+ */
+#define IS_OVER(at, instance) \
+	at " <= $4 AND (" at " <= $5 OR (SELECT true " \
+	"FROM event_engine.workflow_waits o WHERE o.instance_id = " instance \
+	" AND o.pattern IS NOT NULL LIMIT 1) IS NULL)"
 
 /* What is known of a round, also when it fails. */
 typedef struct Progress
@@ -56,8 +68,10 @@ static void failed(EeDelivery *delivery, const EeUnit *unit,
 static bool run_due(EeDelivery *delivery, const EeUnit *unit, int max,
 					void *arg);
 static void add_due(EeDelivery *delivery, EeResumeList *list);
-static void add_timeouts(EeDelivery *delivery, EeResumeList *list);
-static void add_deadlines(EeDelivery *delivery, EeResumeList *list);
+static bool add_overdue(EeDelivery *delivery, EeResumeList *list,
+						bool waits);
+static void find_timeouts(EeDelivery *delivery, EeResumeList *list);
+static void find_deadlines(EeDelivery *delivery, EeResumeList *list);
 static void add_rows(EeDelivery *delivery, EeResumeList *list, EePlan *plan,
 					 EeResumeCall call);
 static void find_next_due(EeDelivery *delivery, bool idle);
@@ -141,6 +155,7 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 	EeDelayed  *delayed = NULL;
 	EeLate	   *late = NULL;
 	bool		more = false;
+	bool		full = false;
 	bool		triggers_left;
 	int			over = 0;
 
@@ -170,9 +185,8 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 		delayed = ee_delayed_find(delivery, list, &more);
 		if (late != NULL || delayed != NULL)
 			list->locked = false;
-		if (!more)
-			add_timeouts(delivery, list);
-		add_deadlines(delivery, list);
+		full = list->n == list->max;
+		full |= add_overdue(delivery, list, !more);
 	}
 	ee_debug_point("timer_found");
 	ee_resume_run(delivery, unit, list, GetCurrentTimestamp() + ROUND_USECS,
@@ -183,7 +197,7 @@ run_due(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 		over = ee_delayed_end(delivery, delayed, progress->steps.done);
 	over += ee_trigger_fire_postponed(delivery->subscription->number,
 									  &triggers_left);
-	if (progress->steps.done < list->n || list->n == list->max)
+	if (progress->steps.done < list->n || (full && list->n > 0))
 		delivery->next_due = DT_NOBEGIN;
 	else
 		find_next_due(delivery, list->n == 0 && over == 0);
@@ -214,15 +228,27 @@ add_due(EeDelivery *delivery, EeResumeList *list)
 	add_rows(delivery, list, &due, EE_RESUME_DUE);
 }
 
+/* waits: those of waits as well.  True: there may be more. */
+static bool
+add_overdue(EeDelivery *delivery, EeResumeList *list, bool waits)
+{
+	EeResumeList *over = ee_resume_list(Max(list->max - list->n, 0));
+
+	if (waits)
+		find_timeouts(delivery, over);
+	find_deadlines(delivery, over);
+	ee_overdue_add(delivery, over, list);
+	return over->n == over->max;
+}
+
 static void
-add_timeouts(EeDelivery *delivery, EeResumeList *list)
+find_timeouts(EeDelivery *delivery, EeResumeList *list)
 {
 	static EePlan over =
 		EE_PLAN("SELECT i.id, w.id FROM event_engine.workflow_waits w "
 				"JOIN event_engine.workflow_instances i ON i.id = w.instance_id "
-				"WHERE w.number = $1 AND w.timeout_at <= $4 "
-				"AND (w.pattern IS NULL OR w.timeout_at <= $5) AND "
-				OF_LANE("w.instance_id", 2, 3)
+				"WHERE w.number = $1 AND " IS_OVER("w.timeout_at", "w.instance_id")
+				" AND " OF_LANE("w.instance_id", 2, 3)
 				" ORDER BY w.timeout_at LIMIT $6 FOR UPDATE OF i SKIP LOCKED",
 				"int4", "int4", "int4", "timestamptz", "timestamptz", "int4");
 
@@ -230,12 +256,12 @@ add_timeouts(EeDelivery *delivery, EeResumeList *list)
 }
 
 static void
-add_deadlines(EeDelivery *delivery, EeResumeList *list)
+find_deadlines(EeDelivery *delivery, EeResumeList *list)
 {
 	static EePlan over =
 		EE_PLAN("SELECT i.id, i.id FROM event_engine.workflow_instances i "
-				"WHERE i.number = $1 AND i.deadline_at <= $4 AND "
-				OF_LANE("i.id", 2, 3)
+				"WHERE i.number = $1 AND " IS_OVER("i.deadline_at", "i.id")
+				" AND " OF_LANE("i.id", 2, 3)
 				" ORDER BY i.deadline_at LIMIT $6 FOR UPDATE SKIP LOCKED",
 				"int4", "int4", "int4", "timestamptz", "timestamptz", "int4");
 
@@ -258,7 +284,7 @@ add_rows(EeDelivery *delivery, EeResumeList *list, EePlan *plan,
 	values[1] = Int32GetDatum(delivery->lane.concurrency);
 	values[2] = Int32GetDatum(delivery->lane.index);
 	values[3] = TimestampTzGetDatum(now);
-	values[4] = TimestampTzGetDatum(delivery->dispatch->read_at);
+	values[4] = TimestampTzGetDatum(ee_overdue_read_at(delivery));
 	values[5] = Int32GetDatum(list->max - list->n);
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
@@ -325,7 +351,7 @@ find_next_due(EeDelivery *delivery, bool idle)
 			continue;
 		delivery->next_due = Min(delivery->next_due,
 								 DatumGetTimestampTz(value));
-		if (i == 2 && DatumGetTimestampTz(value) <= now &&
+		if (i != 1 && DatumGetTimestampTz(value) <= now &&
 			DatumGetTimestampTz(value) > delivery->dispatch->read_at)
 			delivery->behind = true;
 	}
