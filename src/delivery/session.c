@@ -25,6 +25,7 @@
 #include "delivery/lane.h"
 #include "delivery/round.h"
 #include "delivery/session.h"
+#include "ground/error_text.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/invalidate.h"
@@ -93,7 +94,7 @@ leave_unit(MemoryContext caller)
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(caller);
-	error = CopyErrorData();
+	error = ee_error_text_copy();
 	FlushErrorState();
 	if (unit_open)
 		abort_unit();

@@ -18,6 +18,7 @@
 #include "delivery/retry.h"
 #include "delivery/unit.h"
 #include "ground/debug_point.h"
+#include "ground/error_text.h"
 #include "ground/errors.h"
 #include "ground/invalidate.h"
 #include "ground/shared.h"
@@ -162,7 +163,7 @@ ee_unit_take_error(EeDelivery *delivery)
 	MemoryContextSwitchTo(AllocSetContextCreate(delivery->context,
 												"event_engine error",
 												ALLOCSET_SMALL_SIZES));
-	error = CopyErrorData();
+	error = ee_error_text_copy();
 	FlushErrorState();
 	if (ee_handler_timed_out() && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		error->message = psprintf("handler exceeded its time-out of %d ms",

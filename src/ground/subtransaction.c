@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "ground/error_text.h"
 #include "ground/subtransaction.h"
 
 ErrorData *
@@ -27,7 +28,7 @@ ee_subtransaction_run(void (*body) (void *arg), void *arg)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
+		error = ee_error_text_copy();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 	}

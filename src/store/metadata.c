@@ -133,7 +133,8 @@ ee_metadata_complete(Jsonb *given, const pg_uuid_t *id, List **violations)
 		cause.metadata = ee_causation_context;
 		cause.hops = hops_of(ee_causation_context);
 	}
-	check_hops(cause.hops);
+	else
+		check_hops(cause.hops);
 	return complete(given, id, cause.metadata != NULL ? &cause : NULL);
 }
 

@@ -123,7 +123,8 @@ ee_receive_event(EeEvent *event, const EeReceived *received,
 	if (unlikely(definition->sensitive != NULL) &&
 		list_length(*violations) == before)
 		sealed = ee_seal_payload(event, definition->sensitive);
-	if (unlikely(definition->rules != NIL) && ee_config_validation_enabled)
+	if (unlikely(definition->rules != NIL) && ee_config_validation_enabled &&
+		received->right != EE_RIGHT_OF_ENGINE)
 		receive_rules(event, definition, violations);
 	if (unlikely(sealed != NULL))
 		set_text(event, EE_EVENT_PAYLOAD, JsonbPGetDatum(sealed));
@@ -346,7 +347,8 @@ receive_payload(EeEvent *event, const EeReceived *received,
 	ListCell   *lc;
 
 	set_text(event, EE_EVENT_PAYLOAD, JsonbPGetDatum(payload));
-	if (VARSIZE(payload) > (Size) ee_config_store_max_payload * 1024)
+	if (VARSIZE(payload) > (Size) ee_config_store_max_payload * 1024 &&
+		received->right != EE_RIGHT_OF_ENGINE)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_PAYLOAD_TOO_LARGE),
 				 errmsg("payload of %u bytes exceeds the limit of %d kB",

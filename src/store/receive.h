@@ -19,7 +19,9 @@ typedef enum EeReceivedRight
 	EE_RIGHT_OF_CALLER,			/* the current user's */
 	EE_RIGHT_OF,				/* that of the role "publisher" */
 	EE_RIGHT_NOT_ASKED,			/* nobody's: the event follows from another */
-	EE_RIGHT_OF_ENGINE			/* nobody's: the event tells of the engine */
+	EE_RIGHT_OF_ENGINE			/* nobody's: the event tells of the engine, so
+								 * that rules and the limit of payloads, which
+								 * are for others, do not count */
 } EeReceivedRight;
 
 /* What a publisher may say of an event; NULL or 0 where it does not. */

@@ -20,6 +20,7 @@
 
 #include "ground/causation.h"
 #include "ground/config.h"
+#include "ground/error_text.h"
 #include "ground/identity.h"
 #include "ground/jsonb_push.h"
 #include "ground/plan.h"
@@ -28,6 +29,7 @@
 #include "routing/routing_cache.h"
 #include "store/append.h"
 #include "store/receive.h"
+#include "validation/schema_report.h"
 #include "workflow/life_cycle.h"
 
 typedef enum Family
@@ -51,8 +53,10 @@ static bool is_wanted(Family family, const char *pattern, bool always);
 static bool is_defined(Family family);
 static void publish(const EeInstance *instance, const EeStepRecord *record,
 					Jsonb *progress, const char *pattern);
+static void leave_out(const char *pattern, List *violations);
 static Jsonb *payload_of(const EeInstance *instance,
 						 const EeStepRecord *record, Jsonb *progress);
+static Jsonb *bounded(Jsonb *output);
 static char *id_text(const EeInstance *instance, EeInstanceAttr attr);
 
 void
@@ -194,7 +198,9 @@ publish(const EeInstance *instance, const EeStepRecord *record,
 	received.pattern_len = strlen(pattern);
 	received.payload = payload_of(instance, record, progress);
 	received.partition_key = id_text(instance, EE_INSTANCE_ID);
-	received.right = EE_RIGHT_NOT_ASKED;
+	/* of progress the user says what he likes; all else is ours */
+	received.right = progress != NULL ? EE_RIGHT_NOT_ASKED :
+		EE_RIGHT_OF_ENGINE;
 	ee_causation_set(record != NULL ? record->event : (Datum) 0);
 	ee_causation_set_context(ee_instance_jsonb(instance, EE_INSTANCE_METADATA),
 							 ee_life_cycle_source(instance));
@@ -211,6 +217,22 @@ publish(const EeInstance *instance, const EeStepRecord *record,
 	PG_END_TRY();
 	if (violations == NIL)
 		ee_append_events(&made, 1);
+	else if (progress != NULL)
+		ee_receive_raise(violations, pattern);
+	else
+		leave_out(pattern, violations);
+}
+
+/* No step fails because somebody has changed the definition. */
+static void
+leave_out(const char *pattern, List *violations)
+{
+	const EeViolation *first = linitial(violations);
+
+	ereport(WARNING,
+			(errmsg("event \"%s\" about a workflow is not valid and is left out: %s: %s",
+					pattern, first->instance_path, first->message),
+			 errhint("The schema of its definition has been changed.")));
 }
 
 static Jsonb *
@@ -218,7 +240,6 @@ payload_of(const EeInstance *instance, const EeStepRecord *record,
 		   Jsonb *progress)
 {
 	JsonbParseState *state = NULL;
-	Jsonb	   *output = ee_instance_jsonb(instance, EE_INSTANCE_OUTPUT);
 
 	ee_jsonb_push_begin(&state);
 	ee_jsonb_push_text(&state, "id", id_text(instance, EE_INSTANCE_ID));
@@ -240,14 +261,28 @@ payload_of(const EeInstance *instance, const EeStepRecord *record,
 		ee_jsonb_push_text(&state, "result", record->result);
 		ee_jsonb_push_text(&state, "resumedBy", record->resumed_by);
 		ee_jsonb_push_text(&state, "wait", record->wait_name);
-		ee_jsonb_push_text(&state, "error", record->error_message);
+		ee_jsonb_push_text(&state, "error",
+						   ee_error_text_clip(unconstify(char *,
+														 record->error_message)));
 		ee_jsonb_push_number(&state, "durationMs",
 							 TimestampDifferenceMilliseconds(record->started_at,
 															 GetCurrentTimestamp()));
 	}
-	ee_jsonb_push_jsonb(&state, "output", output);
+	ee_jsonb_push_jsonb(&state, "output",
+						bounded(ee_instance_jsonb(instance,
+												  EE_INSTANCE_OUTPUT)));
 	ee_jsonb_push_jsonb(&state, "progress", progress);
 	return ee_jsonb_push_end(&state);
+}
+
+/* What an event cannot hold is left to get_workflow(). */
+static Jsonb *
+bounded(Jsonb *output)
+{
+	if (output != NULL &&
+		VARSIZE(output) > (Size) ee_config_store_max_payload * 1024)
+		return NULL;
+	return output;
 }
 
 Jsonb *
