@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -22,13 +21,11 @@
 #include "delivery/dead_letter.h"
 #include "delivery/handler.h"
 #include "ground/causation.h"
-#include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/plan.h"
 #include "ground/shared.h"
 #include "workflow/life_cycle.h"
 #include "workflow/saga.h"
-#include "workflow/start.h"
 #include "workflow/step_log.h"
 
 typedef struct Compensation
@@ -51,8 +48,6 @@ static void write_down(EeDelivery *delivery, EeInstance *instance,
 					   const Compensation *compensation, int attempt,
 					   const char *result, TimestampTz started_at,
 					   const ErrorData *error);
-
-PG_FUNCTION_INFO_V1(ee_sql_start_child_workflow);
 
 bool
 ee_saga_begin(EeInstance *instance, EeInstanceStatus outcome)
@@ -337,48 +332,4 @@ ee_saga_undone(const EeInstance *instance)
 				"WHERE instance_id = $1 AND status = 'done'", "uuid");
 
 	return run(&undone, instance, (Datum) 0, (Datum) 0) > 0;
-}
-
-/* ---------------------------------------------------------------- children */
-
-/*
- * start_child_workflow(parent_id uuid, name text, input jsonb,
- * correlation_key text, idempotency_key text, version text) RETURNS uuid
- */
-Datum
-ee_sql_start_child_workflow(PG_FUNCTION_ARGS)
-{
-	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
-	EeStart		start = {0};
-	EeWorkflow *workflow;
-	EeInstance *parent;
-	char	   *name;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("parent_id and name of a child workflow must not be null")));
-	name = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	parent = ee_instance_lock(PG_GETARG_UUID_P(0));
-	if (parent == NULL || ee_instance_over(parent))
-		ereport(ERROR,
-				(errcode(EE_ERRCODE_INSTANCE_STATUS),
-				 errmsg("the parent of a child workflow is not there, or over")));
-	start.parent = &parent->id;
-	start.input = PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2);
-	start.correlation_key = PG_ARGISNULL(3) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(3));
-	start.idempotency_key = PG_ARGISNULL(4) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(4));
-	workflow =
-		ee_workflow_definition_find(name, PG_ARGISNULL(5) ? NULL :
-									text_to_cstring(PG_GETARG_TEXT_PP(5)));
-	if (workflow == NULL || !workflow->active)
-		ereport(ERROR,
-				(errcode(EE_ERRCODE_UNKNOWN_WORKFLOW),
-				 errmsg("unknown workflow \"%s\"", name),
-				 errdetail("No version of it is registered and active."),
-				 errhint("Register it with event_engine.register_workflow().")));
-	(void) ee_start_instance(workflow, &start, id);
-	PG_RETURN_UUID_P(id);
 }

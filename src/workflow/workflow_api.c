@@ -26,6 +26,8 @@
 #include "workflow/wait.h"
 #include "workflow/workflow_definition.h"
 
+static void start(FunctionCallInfo fcinfo, int first, EeStart *how,
+				  pg_uuid_t *id);
 static EeInstance *own_instance(FunctionCallInfo fcinfo, const char *function);
 static EeInstance *live_instance(FunctionCallInfo fcinfo,
 								 const char *function);
@@ -41,6 +43,7 @@ static char *required_text(FunctionCallInfo fcinfo, int i, const char *name);
 static TimestampTz after(Interval *interval);
 
 PG_FUNCTION_INFO_V1(ee_sql_start_workflow);
+PG_FUNCTION_INFO_V1(ee_sql_start_child_workflow);
 PG_FUNCTION_INFO_V1(ee_sql_cancel_workflow);
 PG_FUNCTION_INFO_V1(ee_sql_resume_workflow);
 PG_FUNCTION_INFO_V1(ee_sql_move_workflow);
@@ -59,16 +62,42 @@ PG_FUNCTION_INFO_V1(ee_sql_fail_workflow);
 Datum
 ee_sql_start_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *name = required_text(fcinfo, 0, "name");
-	char	   *version = text_argument(fcinfo, 4);
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
-	EeStart		start = {0};
-	EeWorkflow *workflow;
+	EeStart		how = {0};
 
 	PreventCommandIfReadOnly("start_workflow()");
-	start.input = jsonb_argument(fcinfo, 1);
-	start.correlation_key = text_argument(fcinfo, 2);
-	start.idempotency_key = text_argument(fcinfo, 3);
+	start(fcinfo, 0, &how, id);
+	PG_RETURN_UUID_P(id);
+}
+
+/*
+ * start_child_workflow(parent_id uuid, name text, input jsonb,
+ * correlation_key text, idempotency_key text, version text) RETURNS uuid
+ *
+ * The parent is locked: one that ends does not miss a child.
+ */
+Datum
+ee_sql_start_child_workflow(PG_FUNCTION_ARGS)
+{
+	EeInstance *parent = live_instance(fcinfo, "start_child_workflow");
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+	EeStart		how = {.parent = &parent->id};
+
+	start(fcinfo, 1, &how, id);
+	PG_RETURN_UUID_P(id);
+}
+
+/* first: argument that is the name, before the others. */
+static void
+start(FunctionCallInfo fcinfo, int first, EeStart *how, pg_uuid_t *id)
+{
+	char	   *name = required_text(fcinfo, first, "name");
+	char	   *version = text_argument(fcinfo, first + 4);
+	EeWorkflow *workflow;
+
+	how->input = jsonb_argument(fcinfo, first + 1);
+	how->correlation_key = text_argument(fcinfo, first + 2);
+	how->idempotency_key = text_argument(fcinfo, first + 3);
 	workflow = ee_workflow_definition_find(name, version);
 	if (workflow == NULL)
 		ereport(ERROR,
@@ -85,8 +114,7 @@ ee_sql_start_workflow(PG_FUNCTION_ARGS)
 				 errmsg("version \"%s\" of workflow \"%s\" is deprecated",
 						version, name),
 				 errhint("Start another version of it, or the latest by naming none.")));
-	(void) ee_start_instance(workflow, &start, id);
-	PG_RETURN_UUID_P(id);
+	(void) ee_start_instance(workflow, how, id);
 }
 
 /* ------------------------------------------------------------------ helpers */
@@ -264,8 +292,7 @@ lasting(EeInstance *instance, EeWaitSpec *spec, const char *next_step,
 	else
 		ee_instance_wait(instance, needed);
 	if (next_step != NULL)
-		ee_instance_set(instance, EE_INSTANCE_STEP,
-						CStringGetTextDatum(next_step));
+		ee_instance_set_step(instance, next_step);
 	store(instance);
 }
 
