@@ -59,17 +59,24 @@ RETURN event_engine.sleep_until(clock_timestamp() + duration, next_step, state,
 COMMENT ON FUNCTION event_engine.sleep_for(interval, text, jsonb, text) IS
 	'Answer of a step: sleep for a while.';
 
-/* Several answers of wait_for() and sleep_for() as one; so many must match. */
+/*
+ * Several answers of wait_for() and sleep_for() as one; so many must match.
+ * Where all of none are needed, as of the children of an order with no items,
+ * it goes on at once.
+ */
 CREATE FUNCTION event_engine.wait_for_n(needed integer, waits jsonb[],
 		next_step text DEFAULT NULL, state jsonb DEFAULT NULL)
 	RETURNS jsonb
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN jsonb_build_object('do', 'wait', 'step', next_step, 'state', state,
-	'needed', needed,
-	'waits', (SELECT jsonb_agg(e.wait ORDER BY w.position, e.position)
-		FROM unnest(waits) WITH ORDINALITY AS w (answer, position),
-			jsonb_array_elements(w.answer -> 'waits')
-				WITH ORDINALITY AS e (wait, position)));
+RETURN CASE WHEN needed = 0 AND COALESCE(cardinality(waits), 0) = 0
+	THEN jsonb_build_object('do', 'continue', 'step', next_step, 'state', state)
+	ELSE jsonb_build_object('do', 'wait', 'step', next_step, 'state', state,
+		'needed', needed,
+		'waits', (SELECT COALESCE(jsonb_agg(e.wait ORDER BY w.position,
+				e.position), '[]')
+			FROM unnest(waits) WITH ORDINALITY AS w (answer, position),
+				jsonb_array_elements(w.answer -> 'waits')
+					WITH ORDINALITY AS e (wait, position))) END;
 COMMENT ON FUNCTION event_engine.wait_for_n(integer, jsonb[], text, jsonb) IS
 	'Answer of a step: wait until so many of several waits have matched.';
 

@@ -16,15 +16,19 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "ground/errors.h"
 #include "ground/extension.h"
 #include "ground/insert.h"
 #include "ground/row.h"
 #include "workflow/instance.h"
 #include "workflow/saga.h"
+
+#define MAX_STEP_LENGTH	255
 
 static const char *const status_names[] = {
 	[EE_INSTANCE_RUNNING] = "running",
@@ -106,6 +110,17 @@ ee_instance_set_status(EeInstance *instance, EeInstanceStatus status)
 	instance->status = status;
 	ee_instance_set(instance, EE_INSTANCE_STATUS,
 					CStringGetTextDatum(status_names[status]));
+}
+
+void
+ee_instance_set_step(EeInstance *instance, const char *name)
+{
+	if (name[0] == '\0' || pg_mbstrlen(name) > MAX_STEP_LENGTH)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_ANSWER),
+				 errmsg("name of a step must have 1 to %d characters",
+						MAX_STEP_LENGTH)));
+	ee_instance_set(instance, EE_INSTANCE_STEP, CStringGetTextDatum(name));
 }
 
 void

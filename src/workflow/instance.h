@@ -89,6 +89,9 @@ extern void ee_instance_set_null(EeInstance *instance, EeInstanceAttr attr);
 extern void ee_instance_set_status(EeInstance *instance,
 								   EeInstanceStatus status);
 
+/* Name the next step; raises where that is too long, or empty. */
+extern void ee_instance_set_step(EeInstance *instance, const char *name);
+
 extern const char *ee_instance_status_name(EeInstanceStatus status);
 
 /* Is there nothing more that it will do? */

@@ -292,8 +292,7 @@ apply(Step *step, const EeAnswer *answer)
 		ee_instance_set(instance, EE_INSTANCE_STATE,
 						JsonbPGetDatum(answer->state));
 	if (answer->step != NULL)
-		ee_instance_set(instance, EE_INSTANCE_STEP,
-						CStringGetTextDatum(answer->step));
+		ee_instance_set_step(instance, answer->step);
 	switch (answer->kind)
 	{
 		case EE_ANSWER_WAIT:

@@ -16,6 +16,7 @@
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -36,6 +37,7 @@
 #include "workflow/wait_key.h"
 
 #define MAX_PATTERN_LENGTH	255
+#define MAX_NAME_LENGTH		255
 
 const EePathWords ee_wait_words = {
 	EE_ERRCODE_INVALID_WAIT, "condition", "The condition of a wait", "workflow"
@@ -75,6 +77,13 @@ ee_wait_register(const EeInstance *instance, const EeWaitSpec *spec,
 				(errcode(EE_ERRCODE_INVALID_WAIT),
 				 errmsg("wait \"%s\" waits for nothing", name),
 				 errhint("Give it a pattern of events, or a time.")));
+
+	if (spec->name != NULL &&
+		(name[0] == '\0' || pg_mbstrlen(name) > MAX_NAME_LENGTH))
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_WAIT),
+				 errmsg("name of a wait must have 1 to %d characters",
+						MAX_NAME_LENGTH)));
 
 	ee_uuid7_generate(id, now);
 	set(values, nulls, EE_WAIT_ID, UUIDPGetDatum(id));
