@@ -69,7 +69,8 @@ ALTER TABLE event_engine.workflow_definitions
  *						guarded: {"kind", "wait", "events"}
  *	resumption_event	the event of that
  *	attempts			made of the step that is due or failed
- *	next_attempt_at		when that step is due; null: none is
+ *	next_attempt_at		when that step is due; null: none is.  Of one that is over:
+ *						when those of its children are looked for that were locked
  *	last_error, error_details	of the latest attempt that failed
  *	deadline_at			when the whole instance times out
  *	parent_id			of the instance that started it

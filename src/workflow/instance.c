@@ -221,4 +221,6 @@ ee_instance_end(EeInstance *instance, EeInstanceStatus status)
 	ee_instance_set(instance, EE_INSTANCE_WAIT_NEEDED, Int32GetDatum(0));
 	ee_instance_set(instance, EE_INSTANCE_FINISHED_AT,
 					TimestampTzGetDatum(GetCurrentTimestamp()));
+	if (status != EE_INSTANCE_COMPLETED)
+		ee_saga_end_children(instance);
 }

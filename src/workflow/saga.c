@@ -28,6 +28,14 @@
 #include "workflow/saga.h"
 #include "workflow/step_log.h"
 
+/* Children that are cancelled at once, and generations of them. */
+#define CHILDREN_MAX	1000
+#define DEPTH_MAX		16
+
+/* When it is looked again after those that were left. */
+#define FIRST_USECS		(10 * INT64CONST(1000))
+#define LAST_USECS		USECS_PER_SEC
+
 typedef struct Compensation
 {
 	int			position;
@@ -36,6 +44,8 @@ typedef struct Compensation
 	int			left;			/* beside it */
 } Compensation;
 
+static bool cancel_children(const EeInstance *instance,
+							EeInstanceStatus outcome);
 static uint64 run(EePlan *plan, const EeInstance *instance, Datum second,
 				  Datum third);
 static bool next_compensation(const EeInstance *instance,
@@ -52,21 +62,15 @@ static void write_down(EeDelivery *delivery, EeInstance *instance,
 bool
 ee_saga_begin(EeInstance *instance, EeInstanceStatus outcome)
 {
-	static EePlan cancel =
-		EE_PLAN("SELECT event_engine.cancel_workflow(i.id, $2) "
-				"FROM event_engine.workflow_instances AS i "
-				"WHERE i.parent_id = $1 AND i.finished_at IS NULL",
-				"uuid", "text");
 	static EePlan begin =
 		EE_PLAN("UPDATE event_engine.workflow_compensations "
 				"SET outcome = $2 WHERE instance_id = $1 AND status = 'registered'",
 				"uuid", "text");
 	const char *name = ee_instance_status_name(outcome);
 
-	run(&cancel, instance,
-		CStringGetTextDatum(psprintf("its parent is %s", name)), (Datum) 0);
 	if (run(&begin, instance, CStringGetTextDatum(name), (Datum) 0) == 0)
 		return false;
+	(void) cancel_children(instance, outcome);
 	ee_instance_set_status(instance, EE_INSTANCE_COMPENSATING);
 	/* the step that failed, or the call that ended it, has its number */
 	ee_instance_set(instance, EE_INSTANCE_STEPS,
@@ -81,6 +85,66 @@ ee_saga_begin(EeInstance *instance, EeInstanceStatus outcome)
 	ee_shared_note_subscription(DatumGetInt32(EE_INSTANCE_VALUE(instance,
 																EE_INSTANCE_NUMBER)));
 	return true;
+}
+
+/*
+ * Nobody is waited for: a child that somebody else has locked is left, as are
+ * those beyond CHILDREN_MAX, and those of children far down.  True: some are.
+ */
+static bool
+cancel_children(const EeInstance *instance, EeInstanceStatus outcome)
+{
+	static EePlan cancel =
+		EE_PLAN("SELECT event_engine.cancel_workflow(c.id, $2) "
+				"FROM (SELECT i.id FROM event_engine.workflow_instances AS i "
+				"WHERE i.parent_id = $1 AND i.finished_at IS NULL "
+				"AND i.status <> 'compensating' "
+				"ORDER BY i.id LIMIT $3 FOR UPDATE SKIP LOCKED) AS c",
+				"uuid", "text", "int4");
+	static EePlan left =
+		EE_PLAN("SELECT FROM event_engine.workflow_instances AS i "
+				"WHERE i.parent_id = $1 AND i.finished_at IS NULL "
+				"AND i.status <> 'compensating' LIMIT 1", "uuid");
+	static int	depth = 0;
+	char	   *reason = psprintf("its parent is %s",
+								  ee_instance_status_name(outcome));
+
+	if (depth < DEPTH_MAX)
+	{
+		depth++;
+		PG_TRY();
+		{
+			run(&cancel, instance, CStringGetTextDatum(reason),
+				Int32GetDatum(CHILDREN_MAX));
+		}
+		PG_FINALLY();
+		{
+			depth--;
+		}
+		PG_END_TRY();
+	}
+	return run(&left, instance, (Datum) 0, (Datum) 0) > 0;
+}
+
+void
+ee_saga_end_children(EeInstance *instance)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		passed;
+
+	if (!cancel_children(instance, instance->status))
+	{
+		ee_instance_set_null(instance, EE_INSTANCE_NEXT_ATTEMPT_AT);
+		return;
+	}
+	/* the longer it takes, the longer is waited */
+	passed = now - DatumGetTimestampTz(EE_INSTANCE_VALUE(instance,
+														 EE_INSTANCE_FINISHED_AT));
+	ee_instance_set(instance, EE_INSTANCE_NEXT_ATTEMPT_AT,
+					TimestampTzGetDatum(now + Min(Max(passed, FIRST_USECS),
+												  LAST_USECS)));
+	ee_shared_note_subscription(DatumGetInt32(EE_INSTANCE_VALUE(instance,
+																EE_INSTANCE_NUMBER)));
 }
 
 /* In the name of the engine; rows that were processed. */

@@ -32,6 +32,12 @@ extern EeStepOutcome ee_saga_failed(EeDelivery *delivery,
 									const ErrorData *error,
 									TimestampTz started_at);
 
+/*
+ * Cancel the children of one that has ended.  Those that somebody has locked
+ * are left, and it is due again.  Sets columns.
+ */
+extern void ee_saga_end_children(EeInstance *instance);
+
 /* A person wants the one that was given up to be tried again. */
 extern void ee_saga_resume(EeInstance *instance);
 

@@ -67,6 +67,7 @@ static const char *wait_for(Step *step, const EeAnswer *answer);
 static const char *acted(Step *step);
 static void tell(Step *step);
 static void look_again_at(EeDelivery *delivery, TimestampTz at);
+static void end_children(EeDelivery *delivery, EeInstance *instance);
 static bool is_due(const EeInstance *instance);
 static void write_failure(EeInstance *instance, const EeStepRecord *record);
 
@@ -113,17 +114,35 @@ ee_step_due(EeDelivery *delivery, const EeUnit *unit, const pg_uuid_t *id)
 		return EE_STEP_GONE;
 	if (instance->status == EE_INSTANCE_COMPENSATING)
 		return ee_saga_due(delivery, unit, instance, definition_of(instance));
+	if (ee_instance_over(instance))
+	{
+		end_children(delivery, instance);
+		return EE_STEP_PARTLY;
+	}
 	ee_resumption_kept(instance, &resumption);
 	/* under the crash guard it has been counted before */
 	return take(delivery, unit, instance, &resumption,
 				ee_instance_attempts(instance) + (delivery->guarded ? 0 : 1));
 }
 
+/* Those that were left when it ended. */
+static void
+end_children(EeDelivery *delivery, EeInstance *instance)
+{
+	ee_saga_end_children(instance);
+	ee_instance_store(instance);
+	if (!EE_INSTANCE_IS_NULL(instance, EE_INSTANCE_NEXT_ATTEMPT_AT))
+		look_again_at(delivery,
+					  DatumGetTimestampTz(EE_INSTANCE_VALUE(instance,
+															EE_INSTANCE_NEXT_ATTEMPT_AT)));
+}
+
+/* A step, a compensation, or children of one that has ended. */
 static bool
 is_due(const EeInstance *instance)
 {
-	return (instance->status == EE_INSTANCE_RUNNING ||
-			instance->status == EE_INSTANCE_COMPENSATING) &&
+	return instance->status != EE_INSTANCE_WAITING &&
+		instance->status != EE_INSTANCE_COMPLETED &&
 		!EE_INSTANCE_IS_NULL(instance, EE_INSTANCE_NEXT_ATTEMPT_AT) &&
 		DatumGetTimestampTz(EE_INSTANCE_VALUE(instance,
 											  EE_INSTANCE_NEXT_ATTEMPT_AT)) <=
@@ -409,13 +428,25 @@ ee_step_failed(EeDelivery *delivery, const pg_uuid_t *id,
 
 	if (instance == NULL)
 		return EE_STEP_GONE;
+	/* NULL: it does not exist any more, which may be what has failed */
+	workflow = ee_workflow_definition_by_id(DatumGetUUIDP(EE_INSTANCE_VALUE(instance,
+																			EE_INSTANCE_DEFINITION_ID)));
 	if (why == NULL)
 	{
 		if (!is_due(instance))
 			return EE_STEP_GONE;
+		if (instance->status >= EE_INSTANCE_COMPLETED)
+		{
+			/* its children; not at once again */
+			ee_instance_set(instance, EE_INSTANCE_NEXT_ATTEMPT_AT,
+							TimestampTzGetDatum(GetCurrentTimestamp() +
+												USECS_PER_SEC));
+			ee_instance_store(instance);
+			return EE_STEP_PARTLY;
+		}
 		if (instance->status == EE_INSTANCE_COMPENSATING)
-			return ee_saga_failed(delivery, instance,
-								  definition_of(instance), error, started_at);
+			return ee_saga_failed(delivery, instance, workflow, error,
+								  started_at);
 		ee_resumption_kept(instance, &resumption);
 		attempt = ee_instance_attempts(instance) +
 		(delivery->guarded ? 0 : 1);
@@ -430,8 +461,6 @@ ee_step_failed(EeDelivery *delivery, const pg_uuid_t *id,
 			return outcome;
 	}
 
-	workflow = ee_workflow_definition_by_id(DatumGetUUIDP(EE_INSTANCE_VALUE(instance,
-																			EE_INSTANCE_DEFINITION_ID)));
 	max_attempts = workflow == NULL ? 1 : workflow->max_attempts;
 	begin_record(&record, instance, &resumption, attempt);
 	record.started_at = started_at;
@@ -515,6 +544,11 @@ ee_step_attempt(EeDelivery *delivery, const pg_uuid_t *id)
 
 	if (instance == NULL || !is_due(instance))
 		return false;
+	if (instance->status >= EE_INSTANCE_COMPLETED)
+	{
+		end_children(delivery, instance);
+		return false;
+	}
 	attempt = ee_instance_attempts(instance) + 1;
 	workflow = definition_of(instance);
 	if (attempt <= workflow->max_attempts)

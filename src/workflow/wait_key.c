@@ -9,10 +9,8 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
-#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "nodes/pg_list.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -24,6 +22,7 @@
 #include "ground/invalidate.h"
 #include "ground/jsonb_push.h"
 #include "ground/plan.h"
+#include "ground/shared.h"
 #include "registry/registry_cache.h"
 #include "routing/match.h"
 #include "workflow/wait_key.h"
@@ -173,30 +172,29 @@ check_pattern(const char *pattern)
 	(void) ee_match_compile(JsonbValueToJsonb(&value), NULL, NULL);
 }
 
+/*
+ * That the dispatcher reads such events is seen to by itself once the wait can
+ * be seen (dispatch.c): its subscription must not be locked by those who
+ * register waits, who may be long in committing.
+ */
 static void
 add(int32 number, const char *pattern, const char *path)
 {
-	static EePlan cover =
-		EE_PLAN("SELECT event_engine.cover_patterns($1, $2)", "int4", "text[]");
 	static EePlan insert =
 		EE_PLAN("INSERT INTO event_engine.workflow_wait_keys "
 				"(number, pattern, path) VALUES ($1, $2, $3) "
 				"ON CONFLICT DO NOTHING", "int4", "text", "text");
 	EePlanFrame frame;
 	EeIdentity	saved;
-	Datum		patterns[1];
 	Datum		values[3];
 
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
-	patterns[0] = CStringGetTextDatum(pattern);
 	values[0] = Int32GetDatum(number);
-	values[1] = PointerGetDatum(construct_array(patterns, 1, TEXTOID, -1,
-												false, TYPALIGN_INT));
-	ee_plan_execute(&cover, values, NULL, false, 0);
-	values[1] = patterns[0];
+	values[1] = CStringGetTextDatum(pattern);
 	values[2] = CStringGetTextDatum(path);
 	ee_plan_execute(&insert, values, NULL, false, 0);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
+	ee_shared_note_subscription(number);
 }

@@ -32,6 +32,7 @@ SELECT name, pattern, filter_path, filters, variables #>> '{workflow,correlation
 		xid = pg_current_xact_id() AS now
 	FROM event_engine.workflow_waits ORDER BY id;
 SELECT k.pattern, k.path FROM event_engine.workflow_wait_keys AS k ORDER BY k.pattern, k.path;
+-- of those the dispatcher reads the events once it sees the waits
 SELECT patterns FROM event_engine.subscriptions WHERE kind = 'workflow';
 -- keys are equal for equal values, and differ by type, pattern and path
 SELECT event_engine.equality_key('flow.paid', '$.payload.order == $workflow.input.order', NULL, '{"workflow": {"input": {"order": 1.0}}}') = key AS same
