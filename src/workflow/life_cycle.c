@@ -201,7 +201,14 @@ publish(const EeInstance *instance, const EeStepRecord *record,
 	/* of progress the user says what he likes; all else is ours */
 	received.right = progress != NULL ? EE_RIGHT_NOT_ASKED :
 		EE_RIGHT_OF_ENGINE;
-	ee_causation_set(record != NULL ? record->event : (Datum) 0);
+	/*
+	 * What is at work where a step is not: a handler, a step of another
+	 * instance or a trigger, that has cancelled this one because of its event.
+	 */
+	if (record != NULL && record->event != (Datum) 0)
+		ee_causation_set(record->event);
+	else if (record == NULL || strcmp(record->resumed_by, "call") != 0)
+		ee_causation_clear();
 	ee_causation_set_context(ee_instance_jsonb(instance, EE_INSTANCE_METADATA),
 							 ee_life_cycle_source(instance));
 	PG_TRY();

@@ -41,6 +41,31 @@ SELECT pattern, payload ->> 'step' AS step, payload ->> 'attempt' AS attempt, pa
 	payload ->> 'wait' AS wait, payload ->> 'error' AS error, metadata, name
 FROM told OFFSET (SELECT count(*) FROM event_engine.events AS e, life_seen AS s WHERE e.pattern ~ '^(workflow|job.noted)' AND e.seq <= s.seq);
 SELECT tree, state, detail FROM event_engine.trace_events('life', deliveries => false);
+-- the event that has cancelled a workflow is the cause of its end, by a trigger, a handler or a step of another
+CREATE FUNCTION life_stop(e event_engine.event) RETURNS void LANGUAGE sql AS $$
+	SELECT event_engine.cancel_workflow(i.id) FROM event_engine.workflow_instances AS i WHERE i.correlation_key = e.payload ->> 'stop' $$;
+CREATE FUNCTION life_stops(i event_engine.workflow_instance, r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	IF i.step = 'stop' THEN
+		PERFORM event_engine.cancel_workflow(o.id) FROM event_engine.workflow_instances AS o WHERE o.correlation_key = 'by step';
+		RETURN event_engine.complete();
+	END IF;
+	RETURN event_engine.wait_for('job.over', next_step => 'stop');
+END $$;
+SELECT count(event_engine.register_event_definition(p)) FROM unnest('{job.stop,job.halt,job.over}'::text[]) AS p;
+SELECT event_engine.subscribe('life-stop', '{job.stop}', 'life_stop') IS NOT NULL AND event_engine.register_workflow('stops', 'life_stops') IS NOT NULL
+	AND event_engine.start_workflow('stops') IS NOT NULL AS prepared;
+SELECT event_engine.create_workflow_trigger('job', 'job.halt', 'CANCEL', correlation_key => '$.payload.halt') AS halt \gset
+SELECT count(event_engine.publish_event('job.wanted', jsonb_build_object('job', k))) FROM unnest('{by trigger,by handler,by step,by hand}'::text[]) AS k;
+CALL event_engine.run_pending();
+SELECT event_engine.publish_event('job.halt', '{"halt": "by trigger"}') IS NOT NULL AND event_engine.publish_event('job.stop', '{"stop": "by handler"}') IS NOT NULL
+	AND event_engine.publish_event('job.over', '{}') IS NOT NULL AS published;
+SELECT event_engine.cancel_workflow(id) FROM event_engine.workflow_instances WHERE correlation_key = 'by hand';
+CALL event_engine.run_pending();
+SELECT e.payload ->> 'correlationKey' AS key, e.pattern, c.pattern AS cause, e.metadata -> 'hops' AS hops
+FROM event_engine.events AS e LEFT JOIN event_engine.events AS c ON c.id::text = e.metadata ->> 'causationId'
+WHERE e.pattern = 'workflow.cancelled' AND e.payload ->> 'correlationKey' LIKE 'by %' ORDER BY 1;
+SELECT event_engine.drop_workflow_trigger(:'halt'), event_engine.unsubscribe('life-stop');
 
 -- the runs of steps, as tasks: what a run publishes that fails is undone, but not that it has failed
 SELECT event_engine.subscribe('tasks', '{task.*}') IS NOT NULL AS subscribed;
@@ -95,5 +120,5 @@ DROP TABLE life_seen;
 TRUNCATE event_engine.workflow_instances, event_engine.workflow_steps, event_engine.workflow_waits, event_engine.workflow_wait_keys,
 	event_engine.workflow_definitions, event_engine.workflow_trigger_failures;
 SELECT event_engine.unsubscribe('workflow:' || current_user);
-DROP FUNCTION life_step, life_loop, life_task;
+DROP FUNCTION life_step, life_loop, life_task, life_stop, life_stops;
 DELETE FROM event_engine.event_definitions WHERE pattern ~ '^(job|workflow|task)\.';
