@@ -76,7 +76,7 @@ match_events(EeDelivery *delivery, EeDelayed *delayed, EeResumeList *list,
 										 known, delivery->context);
 	if (ee_trigger_begin(&delayed->triggers, delivery->subscription->number))
 	{
-		match = ee_wait_match_begin(delivery, dispatch->index, snapshot,
+		match = ee_wait_match_begin(delivery, dispatch->index, NULL, snapshot,
 									list);
 		while (matched < delayed->n &&
 			   ee_wait_match_event(match, slot_of(delayed, matched), 0))

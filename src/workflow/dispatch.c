@@ -227,8 +227,8 @@ run_batch(EeDelivery *delivery, const EeUnit *unit, int max, void *arg)
 	ee_debug_point("workflow_batch_begun");
 
 	list = ee_resume_list(ee_resume_limit(delivery, INT_MAX));
-	match = ee_wait_match_begin(delivery, dispatch->index, batch->snapshot,
-								list);
+	match = ee_wait_match_begin(delivery, dispatch->index, &dispatch->filter,
+								batch->snapshot, list);
 	looked_back = ee_look_back(delivery, dispatch, match, batch->snapshot,
 							   &arrived);
 	complete = looked_back &&

@@ -13,6 +13,7 @@
 #include "delivery/unit.h"
 #include "store/log_position.h"
 #include "utils/uuid.h"
+#include "workflow/wait_filter.h"
 #include "workflow/wait_index.h"
 
 /* A step that failed at the commit: it is written down instead of taken. */
@@ -30,6 +31,7 @@ typedef struct EeOtherLanes EeOtherLanes;
 struct EeDispatch
 {
 	EeWaitIndex *index;			/* NULL: to be read */
+	EeWaitFilter filter;		/* of the waits visible in the last batch */
 
 	/*
 	 * All waits visible here have been asked about all that the lane has

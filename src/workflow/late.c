@@ -199,7 +199,7 @@ match_kept(EeDelivery *delivery, EeLate *late, EeResumeList *list)
 	dispatch->index = ee_wait_index_read(dispatch->index,
 										 delivery->subscription->number,
 										 known, delivery->context);
-	match = ee_wait_match_begin(delivery, dispatch->index, snapshot, list);
+	match = ee_wait_match_begin(delivery, dispatch->index, NULL, snapshot, list);
 	while (matched < late->n)
 	{
 		if (!ee_wait_match_event(match,

@@ -42,6 +42,7 @@ typedef struct Arrivals
 {
 	MemoryContext scratch;
 	const EeLogCursor *at;		/* where the lane stands */
+	EeWaitFilter *filter;		/* of the lane */
 	int64		n;				/* that arrived, looked back for or not */
 	EeWaitSet	set;
 	EeWaitFrom	from;
@@ -74,6 +75,7 @@ ee_look_back(EeDelivery *delivery, EeDispatch *dispatch, EeWaitMatch *match,
 	arrivals.scratch = AllocSetContextCreate(context, "event_engine arrival",
 											 ALLOCSET_SMALL_SIZES);
 	arrivals.at = &delivery->cursor->at;
+	arrivals.filter = &dispatch->filter;
 	read_arrivals(&arrivals, delivery->subscription->number,
 				  dispatch->seen != NULL ? dispatch->seen :
 				  &arrivals.at->low, snapshot);
@@ -150,7 +152,12 @@ scan_arrivals(Arrivals *arrivals, Relation waits, Relation index,
 static void
 add_arrival(Arrivals *arrivals, TupleTableSlot *slot)
 {
+	bool		isnull;
+
 	arrivals->n++;
+	ee_wait_filter_add(arrivals->filter,
+					   DatumGetInt64(slot_getattr(slot, EE_WAIT_KEY,
+												  &isnull)));
 	if (ee_wait_set_from_wait(&arrivals->from, slot, arrivals->at))
 		ee_wait_set_add(&arrivals->set, slot);
 }

@@ -434,8 +434,8 @@ match_events(Overdue *overdue, EeResumeList *list)
 	dispatch->index = ee_wait_index_read(dispatch->index,
 										 delivery->subscription->number,
 										 overdue->known, delivery->context);
-	match = ee_wait_match_begin(delivery, dispatch->index, overdue->snapshot,
-								list);
+	match = ee_wait_match_begin(delivery, dispatch->index, NULL,
+								overdue->snapshot, list);
 	/* no more than there are waits */
 	list->max = INT_MAX;
 	for (int class = 0; class < EE_N_PRIORITIES && complete; class++)

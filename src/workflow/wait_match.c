@@ -77,6 +77,7 @@ struct EeWaitMatch
 {
 	EeDelivery *delivery;
 	EeWaitIndex *index;
+	EeWaitFilter *filter;		/* NULL: none */
 	Snapshot	snapshot;
 	EeResumeList *list;
 	MemoryContext context;		/* of all this */
@@ -116,13 +117,15 @@ static Datum value_of(TupleTableSlot *wait, EeWaitAttr attr, bool *isnull);
 
 EeWaitMatch *
 ee_wait_match_begin(EeDelivery *delivery, EeWaitIndex *index,
-					Snapshot snapshot, EeResumeList *list)
+					EeWaitFilter *filter, Snapshot snapshot,
+					EeResumeList *list)
 {
 	EeWaitMatch *match = palloc0(sizeof(EeWaitMatch));
 
 	match->context = CurrentMemoryContext;
 	match->delivery = delivery;
 	match->index = index;
+	match->filter = filter;
 	match->snapshot = snapshot;
 	match->list = list;
 	match->scratch = AllocSetContextCreate(CurrentMemoryContext,
@@ -133,6 +136,10 @@ ee_wait_match_begin(EeDelivery *delivery, EeWaitIndex *index,
 	match->key_index =
 		index_open(ee_extension_relid(EE_REL_WORKFLOW_WAITS_KEY_IDX),
 				   AccessShareLock);
+	if (filter != NULL)
+		ee_wait_filter_prepare(filter, match->waits, match->key_index,
+							   delivery->subscription->number,
+							   delivery->context);
 	match->slot = table_slot_create(match->waits, NULL);
 	match->scan = ee_index_beginscan(match->waits, match->key_index, snapshot,
 									 2, 0);
@@ -172,6 +179,9 @@ ee_wait_match_event(EeWaitMatch *match, TupleTableSlot *slot, int64 previous)
 				Int32GetDatum(match->delivery->subscription->number));
 	for (int i = 0; i < n && complete; i++)
 	{
+		if (match->filter != NULL &&
+			ee_wait_filter_lacks(match->filter, wanted[i]))
+			continue;
 		ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ,
 					Int64GetDatum(wanted[i]));
 		index_rescan(match->scan, keys, 2, NULL, 0);
@@ -278,7 +288,7 @@ ee_wait_match_other(EeDelivery *delivery, const pg_uuid_t *instance,
 	dispatch->index = ee_wait_index_read(dispatch->index,
 										 delivery->subscription->number,
 										 known, delivery->context);
-	match = ee_wait_match_begin(delivery, dispatch->index, snapshot, NULL);
+	match = ee_wait_match_begin(delivery, dispatch->index, NULL, snapshot, NULL);
 	look_at(match, ee_envelope_slot(slot, datum), &event);
 	event.of_past = true;
 	name = DatumGetTextPP(EE_EVENT_VALUE(&event.event, EE_EVENT_PATTERN));

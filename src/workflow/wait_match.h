@@ -17,10 +17,13 @@ typedef struct EeWaitMatch EeWaitMatch;
 
 /*
  * Begin to match events with the waits that a snapshot sees, in
- * CurrentMemoryContext.  What is found goes to the list.
+ * CurrentMemoryContext.  What is found goes to the list.  filter: NULL, or the
+ * lane's, to which what has become visible is added before an event is asked
+ * about.
  */
 extern EeWaitMatch *ee_wait_match_begin(EeDelivery *delivery,
 										EeWaitIndex *index,
+										EeWaitFilter *filter,
 										Snapshot snapshot,
 										EeResumeList *list);
 

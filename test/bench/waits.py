@@ -1,7 +1,8 @@
 """What an event costs the dispatcher beside so many waits on its pattern: one
 that ends none of them, and one that ends one."""
-from common import connect, cpu_seconds, median, run, value, wait_until
-from workflows import INSTANCES, OTHERS, SETUP, orders, start
+from common import (connect, cpu_seconds, median, run, run_file, value,
+                    wait_until)
+from workflows import INSTANCES, OTHERS, orders, start
 
 EVENTS = 20000
 ROUNDS = 3
@@ -33,7 +34,7 @@ def cost(connection, first, wanted):
 
 def figures(report, options):
     connection = connect()
-    run(connection, SETUP)
+    run_file(connection, 'workflows.sql')
     # one that stays, to make the others of
     start(connection, 'order', orders(0, 1))
     first, others, costs = 1, 0, {}

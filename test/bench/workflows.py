@@ -3,49 +3,18 @@ the same beside many waits of others; time-outs; steps in a row."""
 import threading
 import time
 
-from common import (connect, median, percentile, pgbench, run, value,
-                    wait_until)
+from common import (connect, median, percentile, pgbench, run, run_file,
+                    value, wait_until)
 
 INSTANCES = 10000
 TIMEOUTS = 100000
-SETUP = """
-SELECT event_engine.register_event_definition('order.paid');
-CREATE FUNCTION bench.order(i event_engine.workflow_instance,
-        r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN
-    IF i.step = 'start' THEN
-        RETURN event_engine.wait_for('order.paid',
-            '$.payload.order == $workflow.input.order', next_step => 'paid');
-    END IF;
-    RETURN event_engine.complete();
-END $$;
-CREATE FUNCTION bench.nap(i event_engine.workflow_instance,
-        r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN
-    IF i.step = 'start' THEN
-        RETURN event_engine.sleep_until((i.input ->> 'until')::timestamptz,
-            next_step => 'over');
-    END IF;
-    RETURN event_engine.complete();
-END $$;
-CREATE FUNCTION bench.ten(i event_engine.workflow_instance,
-        r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN
-    IF i.steps = 9 THEN
-        RETURN event_engine.complete();
-    END IF;
-    RETURN event_engine.continue_with('step ' || i.steps + 2);
-END $$;
-SELECT event_engine.register_workflow(w, 'bench.' || w)
-    FROM unnest('{order,nap,ten}'::text[]) AS w;
-"""
 # Waits of nobody, each for its own value: what the index has to be searched in.
 OTHERS = """
 INSERT INTO event_engine.workflow_waits (id, instance_id, number, name, pattern,
         filter_path, key, snapshot, seq, base_seq, xid)
     SELECT bench.uuid7(), bench.uuid7(), w.number, w.name, w.pattern,
         n.condition, event_engine.equality_key(w.pattern, n.condition),
-        w.snapshot, w.seq, w.base_seq, w.xid
+        pg_current_snapshot(), w.seq, w.base_seq, pg_current_xact_id()
     FROM (SELECT '$.payload.order == ' || 1000000000 + n
             FROM generate_series(%s, %s) AS n) AS n (condition),
         (SELECT * FROM event_engine.workflow_waits
@@ -151,7 +120,7 @@ def timeouts(report, connection, n):
 def figures(report, options):
     connection = connect()
     others = 1000000 if options.thorough else 100000
-    run(connection, SETUP)
+    run_file(connection, 'workflows.sql')
     first = 1
     rates = []
     for _ in range(4):

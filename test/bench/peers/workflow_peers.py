@@ -8,20 +8,6 @@ import time
 from common import connect, percentile, run, run_file, value, wait_until
 from node_peers import NodePeer
 
-SETUP = """
-SELECT event_engine.register_event_definition('order.paid');
-CREATE SEQUENCE bench.keys;
-CREATE FUNCTION bench.order(i event_engine.workflow_instance,
-        r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN
-    IF i.step = 'start' THEN
-        RETURN event_engine.wait_for('order.paid',
-            '$.payload.order == $workflow.input.order', next_step => 'paid');
-    END IF;
-    RETURN event_engine.complete();
-END $$;
-SELECT event_engine.register_workflow('order', 'bench.order');
-"""
 PUBLISH = ("SELECT event_engine.publish_event('order.paid',"
            " jsonb_build_object('order', nextval('bench.keys')));\n")
 
@@ -34,7 +20,7 @@ class Ours:
         run(connect('postgres'), 'CREATE DATABASE bench_workflows')
         self.connection = connect('bench_workflows')
         run_file(self.connection, 'setup.sql')
-        run(self.connection, SETUP)
+        run_file(self.connection, 'workflows.sql')
         self.version = value(self.connection, "SELECT extversion FROM"
                              " pg_extension WHERE extname = 'event_engine'")
 
