@@ -166,11 +166,14 @@ COMMENT ON TABLE event_engine.event_partitions IS
  *	event_id	the identifier
  *	id			the event first stored under it
  *	expires_at	from then on the identifier counts as new
+ *	tenant		of the event, whose identifiers are its own; '': it has none
  */
 CREATE TABLE event_engine.event_keys (
-	event_id varchar(255) COLLATE "C" NOT NULL PRIMARY KEY,
+	event_id varchar(255) COLLATE "C" NOT NULL,
 	id uuid NOT NULL,
-	expires_at timestamptz NOT NULL
+	expires_at timestamptz NOT NULL,
+	tenant text COLLATE "C" NOT NULL DEFAULT '',
+	PRIMARY KEY (event_id, tenant)
 );
 COMMENT ON TABLE event_engine.event_keys IS
 	'Identifiers of publishers within the deduplication window.';

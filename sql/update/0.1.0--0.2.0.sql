@@ -12,8 +12,8 @@ SELECT event_engine.lock_for_update('{event_definitions,
 	subscription_cursor_moves,deliveries,delivery_counts,event_milestones,
 	event_dead_letters,event_processing_log,event_replays,
 	event_replay_cursors,event_responders,event_retention,event_schedules,
-	event_maintenance,workflow_definitions,workflow_event_triggers,
-	workflow_steps}',
+	event_maintenance,event_keys,workflow_definitions,
+	workflow_event_triggers,workflow_steps}',
 	readable => '{events,event_log_state,workflow_instances}');
 
 -- who had a duty is granted all events: see there
@@ -85,6 +85,12 @@ CREATE TRIGGER forget_replay AFTER DELETE ON event_engine.event_replays
 /* What logical replication brings is refused. */
 ALTER TABLE event_engine.events ENABLE ALWAYS TRIGGER event_engine_receive;
 /* A publication of all tables does not keep rows from being removed. */
+/* Identifiers are the tenant's own; those before count for events without. */
+ALTER TABLE event_engine.event_keys
+	ADD COLUMN tenant text COLLATE "C" NOT NULL DEFAULT '',
+	DROP CONSTRAINT event_keys_pkey,
+	ADD PRIMARY KEY (event_id, tenant);
+
 ALTER TABLE event_engine.event_milestones REPLICA IDENTITY FULL;
 ALTER TABLE event_engine.delivery_counts REPLICA IDENTITY FULL;
 ALTER TABLE event_engine.event_processing_log REPLICA IDENTITY FULL;

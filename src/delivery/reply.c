@@ -83,9 +83,9 @@ ee_reply_publish(const EeRequest *request, Jsonb *payload, Jsonb *metadata,
 	ee_request_reply_name(&request->id, name);
 	metadata = ee_metadata_caused_by(metadata, &request->id,
 									 request->metadata);
-	if (tenant != NULL)
-		metadata = ee_metadata_set_tag(metadata, EE_TAG_TENANT,
-									   pnstrdup(tenant, len));
+	metadata = tenant == NULL ?
+		ee_metadata_drop_tag(metadata, EE_TAG_TENANT) :
+		ee_metadata_set_tag(metadata, EE_TAG_TENANT, pnstrdup(tenant, len));
 	received.right = EE_RIGHT_NOT_ASKED;
 	received.pattern = request->reply_pattern;
 	received.pattern_len = strlen(request->reply_pattern);

@@ -7,7 +7,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -97,6 +99,24 @@ ee_metadata_set_tag(Jsonb *metadata, const char *tag, const char *value)
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
 											  JsonbPGetDatum(metadata),
 											  JsonbPGetDatum(merged)));
+}
+
+Jsonb *
+ee_metadata_drop_tag(Jsonb *metadata, const char *tag)
+{
+	Datum		path[2];
+	int			len;
+
+	if (metadata == NULL || ee_metadata_tag(metadata, tag, &len) == NULL)
+		return metadata;
+	path[0] = CStringGetTextDatum(KEY_TAGS);
+	path[1] = CStringGetTextDatum(tag);
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_delete_path,
+											  JsonbPGetDatum(metadata),
+											  PointerGetDatum(construct_array(path, 2,
+																			  TEXTOID,
+																			  -1, false,
+																			  TYPALIGN_INT))));
 }
 
 static Jsonb *

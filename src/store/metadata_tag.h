@@ -23,4 +23,7 @@ extern const char *ee_metadata_tag(Jsonb *metadata, const char *tag,
 extern Jsonb *ee_metadata_set_tag(Jsonb *metadata, const char *tag,
 								  const char *value);
 
+/* The metadata without it. */
+extern Jsonb *ee_metadata_drop_tag(Jsonb *metadata, const char *tag);
+
 #endif							/* EE_METADATA_TAG_H */

@@ -55,6 +55,9 @@ $$;
 -- replies: the first, and the late ones
 SELECT event_engine.reply_event(:'asked', '{"price": 1}', metadata => '{"userId": "ada", "causationId": "mine"}') AS first \gset
 SELECT event_engine.reply_event(:'asked', '{"price": 2}') AS late \gset
+-- nor is one of another tenant the first again: it has that of the request
+SELECT event_engine.reply_event(:'asked', '{"price": 3}', metadata => '{"tags": {"tenant": "acme", "colour": "red"}}') AS other \gset
+SELECT metadata -> 'tags' AS tags FROM event_engine.events WHERE id = :'other';
 CALL event_engine.await_reply(:'asked', '1 ms') \gset got_
 SELECT :'got_reply' AS reply, :'got_reply_id' = :'first' AS is_first;
 SELECT id = :'first' AS is_first, reply, in_time, payload FROM event_engine.list_replies(:'asked') ORDER BY payload;

@@ -50,3 +50,14 @@ SELECT count(*) FROM event_engine.event_keys WHERE event_id = 'dedup-1';
 SELECT event_engine.publish_event('dedup.a', '{"n": 19}', event_id => 'dedup-1') NOT IN (:'first', :'second') AS new;
 SELECT expires_at - now() BETWEEN '6 days 23:59' AND '7 days 00:01' AS a_week
 	FROM event_engine.event_keys WHERE event_id = 'dedup-1';
+
+-- Each tenant has identifiers of its own, and so have events without one.
+SELECT event_engine.publish_event('dedup.a', '{"n": 30}', event_id => 'dedup-30') AS nobodys \gset
+SELECT event_engine.publish_event('dedup.a', '{"n": 31}', event_id => 'dedup-30', metadata => '{"tags": {"tenant": "acme"}}') AS acmes \gset
+SELECT event_engine.publish_event('dedup.b', '{"n": 32}', event_id => 'dedup-30', metadata => '{"tags": {"tenant": "acme"}}') = :'acmes' AS same;
+SELECT event_engine.publish_event('dedup.a', '{"n": 33}', event_id => 'dedup-30', metadata => '{"tags": {"tenant": "globex"}}') NOT IN (:'nobodys', :'acmes') AS new;
+SELECT event_engine.publish_event('dedup.a', '{"n": 34}', event_id => 'dedup-30', metadata => '{"tags": {"tenant": 7}}') = :'nobodys' AS same;
+INSERT INTO event_engine.events (pattern, payload, event_id, metadata)
+	VALUES ('dedup.a', '{"n": 35}', 'dedup-30', '{"tags": {"tenant": "acme"}}'), ('dedup.a', '{"n": 36}', 'dedup-30', '{"tags": {"tenant": "initech"}}');
+SELECT payload, event_engine.event_tenant(metadata) AS tenant FROM event_engine.events WHERE event_id = 'dedup-30' ORDER BY seq;
+SELECT event_id, tenant FROM event_engine.event_keys WHERE event_id = 'dedup-30' ORDER BY tenant;
