@@ -20,6 +20,7 @@
 
 #include "ground/causation.h"
 #include "ground/config.h"
+#include "ground/envelope.h"
 #include "ground/error_text.h"
 #include "ground/identity.h"
 #include "ground/jsonb_push.h"
@@ -45,6 +46,7 @@ static const char *const family_names[N_FAMILIES] = {
 	[FAMILY_TASK] = "task",
 };
 
+static bool tells_of_steps(Datum event);
 static void tell_of_task(const EeInstance *instance,
 						 const EeStepRecord *record);
 static void tell(Family family, const char *what, const EeInstance *instance,
@@ -73,8 +75,9 @@ ee_life_cycle_step(const EeInstance *instance, const EeStepRecord *record)
 	bool		told = strcmp(result, "told") == 0;
 	bool		by_call = strcmp(record->resumed_by, "call") == 0;
 	bool		of_time = strcmp(result, "timed_out") == 0;
+	bool		quiet = !told && tells_of_steps(record->event);
 
-	if (!by_call && !of_time)
+	if (!by_call && !of_time && !quiet)
 	{
 		if (strcmp(record->resumed_by, "start") != 0 && record->attempt == 1)
 			tell(FAMILY_WORKFLOW, "resumed", instance, record, NULL, told);
@@ -87,7 +90,10 @@ ee_life_cycle_step(const EeInstance *instance, const EeStepRecord *record)
 				 false);
 	}
 	if (instance->status == EE_INSTANCE_WAITING)
-		tell(FAMILY_WORKFLOW, "waiting", instance, record, NULL, false);
+	{
+		if (!quiet)
+			tell(FAMILY_WORKFLOW, "waiting", instance, record, NULL, false);
+	}
 	else if (instance->status == EE_INSTANCE_COMPENSATING)
 		tell(FAMILY_WORKFLOW, "compensating", instance, record, NULL, false);
 	else if (instance->status >= EE_INSTANCE_COMPLETED)
@@ -98,6 +104,32 @@ ee_life_cycle_step(const EeInstance *instance, const EeStepRecord *record)
 		tell(FAMILY_WORKFLOW, "finished", instance, record, NULL,
 			 !EE_INSTANCE_IS_NULL(instance, EE_INSTANCE_PARENT_ID));
 	}
+}
+
+/*
+ * Of a step that was taken because of another one only the end is told: a
+ * workflow that waits for such events would be resumed by its own, and by
+ * those of others that do, without end.  What starts and ends is bounded: by
+ * the limit of hops.
+ */
+static bool
+tells_of_steps(Datum event)
+{
+	static const char *const patterns[] = {
+		"workflow.resumed", "workflow.step_completed", "workflow.step_failed",
+		"workflow.waiting", "task.started", "task.completed", "task.failed"
+	};
+	EeEvent		deformed;
+	char	   *pattern;
+
+	if (event == (Datum) 0)
+		return false;
+	ee_envelope_deform(event, &deformed);
+	pattern = TextDatumGetCString(EE_EVENT_VALUE(&deformed, EE_EVENT_PATTERN));
+	for (int i = 0; i < lengthof(patterns); i++)
+		if (strcmp(pattern, patterns[i]) == 0)
+			return true;
+	return false;
 }
 
 /* What is told to an orchestrator outside begins here, and ends there. */

@@ -93,6 +93,15 @@ SELECT event_engine.start_child_workflow(:'waiting', 'host');
 ROLLBACK;
 SELECT event_engine.start_child_workflow(:'waiting', 'host', version => '2.0.0');
 
+-- those that wait for all that happens to workflows are not resumed by what they do themselves
+TRUNCATE event_engine.workflow_instances, event_engine.workflow_steps, event_engine.workflow_waits;
+CALL host_try('watches', 'start', $$SELECT event_engine.wait_for('#')$$);
+CALL host_try('watches, too', 'start', $$SELECT event_engine.wait_for('#')$$);
+CALL event_engine.run_pending();
+CALL host_try('is seen', 'start', $$SELECT event_engine.continue_with('end')$$, 'end', $$SELECT event_engine.complete()$$);
+CALL event_engine.run_pending();
+SELECT correlation_key AS what, status, steps > 1 AS has_seen FROM event_engine.workflow_instances ORDER BY created_at;
+
 DROP VIEW hosts, answers;
 DROP PROCEDURE host_try;
 TRUNCATE event_engine.workflow_instances, event_engine.workflow_steps, event_engine.workflow_waits, event_engine.workflow_wait_keys,
