@@ -31,13 +31,16 @@ class NodePeer:
         admin = connect('postgres')
         run(admin, 'DROP DATABASE IF EXISTS ' + self.database)
         run(admin, 'CREATE DATABASE ' + self.database)
+        self.run()
+        self.version = self.call('start', *self.arguments)
+
+    def run(self):
         node = os.path.join(self.folder, 'node_modules', '.bin', 'node')
         self.process = subprocess.Popen(
             [node, os.path.join(HERE, self.program), self.name],
             env=dict(os.environ, PGDATABASE=self.database,
                      PEERS_NODE=self.folder),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.version = self.call('start', *self.arguments)
 
     def call(self, *command):
         self.process.stdin.write(json.dumps(command) + '\n')

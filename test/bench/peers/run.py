@@ -3,7 +3,7 @@
     python3 test/bench/peers/run.py
         [--only publish,pull,fanout,latency,held,workflows]
         [--peers event_engine,pgq,...] [--rounds 3] [--held 60]
-        [--node DIR] [--pgq] [--sql DIR]
+        [--instances 10000] [--node DIR] [--pgq] [--sql DIR]
 
 DIR of --node holds node_modules of package.json; DIR of --sql may hold
 pgmq.sql, pgque.sql and absurd.sql.  What is not there is left out, and said.
@@ -170,6 +170,7 @@ def main():
     parser.add_argument('--only', default='publish,pull,fanout,latency')
     parser.add_argument('--peers', default='')
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--instances', type=int, default=10000)
     parser.add_argument('--held', type=int, default=60)
     parser.add_argument('--node')
     parser.add_argument('--pgq', action='store_true')

@@ -1,5 +1,5 @@
 // Workflow engines that are libraries for Node (peer_process.mjs tells how
-// they talk).
+// they talk).  One process runs the workflows, another publishes their events.
 //   node workflow_peers.mjs absurd|dbos
 import fs from 'node:fs'
 import { clock, pg, require, serve, server, sleep, until, version } from './peer_process.mjs'
@@ -11,6 +11,7 @@ const PAUSE_MS = 20
 const url = `postgresql://${server.user}@localhost/${server.database}?host=${server.host}&port=${server.port}`
 const pool = new pg.Pool({ ...server, max: 20 })
 const resumed = new Map()
+const clients = []
 
 async function number (sql, ...values) {
   return +Object.values((await pool.query(sql, values)).rows[0])[0]
@@ -35,20 +36,17 @@ class AbsurdPeer {
     await pool.query("SELECT count(*) FROM unnest($1::text[]) AS k, LATERAL absurd.spawn_task('q', 't', jsonb_build_object('key', k))", [keys])
     await until(async () => await number("SELECT count(*) FROM absurd.r_q WHERE state = 'sleeping'") >= keys.length, SECONDS, PAUSE_MS)
     await pool.query('VACUUM ANALYZE')
-    this.before = await this.completed()
   }
 
-  completed () { return number("SELECT count(*) FROM absurd.t_q WHERE state = 'completed'") }
   async publisher () {
     const client = new pg.Client(server)
     await client.connect()
-    return {
-      send: key => client.query({ name: 'e', text: "SELECT absurd.emit_event('q', $1, $2::jsonb)", values: ['paid:' + key, '{}'] }),
-      end: () => client.end()
-    }
+    return { send: key => client.query({ name: 'e', text: "SELECT absurd.emit_event('q', $1, $2::jsonb)", values: ['paid:' + key, '{}'] }) }
   }
 
-  async over (keys) { return await this.completed() - this.before >= keys.length }
+  async over (keys) {
+    return await number("SELECT count(*) FROM absurd.t_q WHERE state = 'completed'") >= keys.length
+  }
 }
 
 class DbosPeer {
@@ -75,7 +73,7 @@ class DbosPeer {
   async publisher () {
     const { DBOSClient } = require('@dbos-inc/dbos-sdk')
     const client = await DBOSClient.create({ systemDatabaseUrl: url })
-    return { send: key => client.send(key, { paid: true }, 'paid'), end: () => client.destroy() }
+    return { send: key => client.send(key, { paid: true }, 'paid') }
   }
 
   async over (keys) {
@@ -85,12 +83,20 @@ class DbosPeer {
 
 const peer = process.argv[2] === 'absurd' ? new AbsurdPeer() : new DbosPeer()
 const commands = {
+  // where workflows run
   start: file => peer.start(file),
-  // each event by itself; from the first one to the end of the last workflow
-  resume: async (instances, publishers, round) => {
-    const keys = Array.from({ length: instances }, (_, i) => `k${round}-${publishers}-${i}`)
-    await peer.wait(keys)
-    const clients = await Promise.all(Array.from({ length: publishers }, () => peer.publisher()))
+  wait: keys => peer.wait(keys),
+  // when each was resumed, and when all of them were over
+  over: async keys => {
+    await until(() => keys.every(key => resumed.has(key)), SECONDS, PAUSE_MS)
+    await until(() => peer.over(keys), SECONDS, PAUSE_MS)
+    return { resumed: keys.map(key => resumed.get(key)), over: clock() }
+  },
+  // where their events come from: each by itself; when it was sent
+  publishers: async n => {
+    for (let i = 0; i < n; i++) clients.push(await peer.publisher())
+  },
+  publish: async keys => {
     const sent = new Map()
     const left = [...keys]
     const begun = clock()
@@ -100,12 +106,7 @@ const commands = {
         sent.set(key, clock())
       }
     }))
-    await until(() => keys.every(key => resumed.has(key)), SECONDS, PAUSE_MS)
-    await until(() => peer.over(keys), SECONDS, PAUSE_MS)
-    const took = clock() - begun
-    for (const client of clients) await client.end()
-    const delays = keys.map(key => (resumed.get(key) - sent.get(key)) * 1000).sort((a, b) => a - b)
-    return { rate: instances / took, p50: delays[delays.length >> 1], p99: delays[Math.floor(delays.length * 0.99)] }
+    return { begun, sent: keys.map(key => sent.get(key)) }
   },
   stop: () => null
 }

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import tempfile
-import time
 
 from common import connect, percentile, run, run_file, value, wait_until
 from node_peers import NodePeer
@@ -24,7 +23,7 @@ class Ours:
         self.version = value(self.connection, "SELECT extversion FROM"
                              " pg_extension WHERE extname = 'event_engine'")
 
-    def resume(self, instances, publishers, _):
+    def resume(self, instances, publishers):
         first = value(self.connection, "SELECT nextval('bench.keys')") + 1
         run(self.connection, "SELECT count(event_engine.start_workflow('order',"
             " jsonb_build_object('order', n)))"
@@ -63,9 +62,28 @@ class Library(NodePeer):
     def __init__(self, name, folder, *arguments):
         super().__init__(name, folder, '', name)
         self.arguments = arguments
+        # in a process of its own, as pgbench is ours
+        self.publisher = NodePeer(name, folder, '', name)
+        self.publisher.program = self.program
 
-    def resume(self, *arguments):
-        return self.call('resume', *arguments)
+    def create(self):
+        super().create()
+        self.publisher.run()
+
+    def resume(self, instances, publishers):
+        keys = ['k%d' % i for i in range(instances)]
+        self.call('wait', keys)
+        self.publisher.call('publishers', publishers)
+        published = self.publisher.call('publish', keys)
+        over = self.call('over', keys)
+        delays = [(resumed - sent) * 1000 for resumed, sent in
+                  zip(over['resumed'], published['sent'])]
+        return {'rate': instances / (over['over'] - published['begun']),
+                'p50': percentile(delays, 0.5), 'p99': percentile(delays, 0.99)}
+
+    def stop(self):
+        self.publisher.stop()
+        super().stop()
 
 
 def workflow_peers(options):
@@ -78,27 +96,26 @@ def workflow_peers(options):
     return found
 
 
-def measure(table, options, instances=10000):
+def measure(table, options):
+    """Each alone on the server, in a new database."""
     peers = workflow_peers(options)
-    try:
-        for peer in peers:
-            peer.create()
-        print('   ' + ', '.join('%s %s' % (peer.name, peer.version)
-                                for peer in peers))
-        for publishers in (1, 4):
-            figures = {'rate': {}, 'p50': {}, 'p99': {}}
-            for i in range(options.rounds):
-                for peer in peers if i % 2 == 0 else peers[::-1]:
-                    time.sleep(1)
-                    for key, got in peer.resume(instances, publishers,
-                                                i).items():
-                        figures[key].setdefault(peer.name, []).append(got)
-            who = '%d publisher%s' % (publishers, 's' * (publishers > 1))
-            table.add('workflows that wait for an event each, %s: resumed/s'
-                      % who, figures['rate'])
-            for key in ('p50', 'p99'):
-                table.add('the same: event to step, %s, ms' % key,
-                          figures[key], '{:,.2f}', True)
-    finally:
-        for peer in peers:
-            peer.stop()
+    for publishers in (1, 4):
+        figures = {'rate': {}, 'p50': {}, 'p99': {}}
+        for i in range(options.rounds):
+            for peer in peers if i % 2 == 0 else peers[::-1]:
+                try:
+                    peer.create()
+                    measured = peer.resume(options.instances, publishers)
+                finally:
+                    peer.stop()
+                for key, got in measured.items():
+                    figures[key].setdefault(peer.name, []).append(got)
+        if publishers == 1:
+            print('   ' + ', '.join('%s %s' % (peer.name, peer.version)
+                                    for peer in peers))
+        who = '%d publisher%s' % (publishers, 's' * (publishers > 1))
+        table.add('workflows that wait for an event each, %s: resumed/s'
+                  % who, figures['rate'])
+        for key in ('p50', 'p99'):
+            table.add('the same: event to step, %s, ms' % key,
+                      figures[key], '{:,.2f}', True)
