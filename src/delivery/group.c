@@ -264,7 +264,8 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 				if (!due[i].released)
 					ee_processing_log_delivered(subscription->subscriber,
 												due[i].event,
-												due[i].attempts + 1, *began);
+												ee_retry_attempt(subscription, &due[i]),
+												*began);
 		return n;
 	}
 	for (int i = 0; i < n; i++)
@@ -278,7 +279,8 @@ call(EeGroup *group, EeDue *due, int n, volatile int *at,
 			ee_handler_call(group->handler, due[i].event);
 		if (subscription->processing_log)
 			ee_processing_log_delivered(subscription->subscriber,
-										due[i].event, due[i].attempts + 1,
+										due[i].event,
+										ee_retry_attempt(subscription, &due[i]),
 										*began);
 		MemoryContextReset(group->per_event);
 		if (group->may_leave && is_over(group))
@@ -317,7 +319,7 @@ settle(EeGroup *group, EeDue *due, const Attempt *result)
 {
 	EeSubscription *subscription = group->delivery->subscription;
 	MemoryContext old = MemoryContextSwitchTo(group->per_event);
-	int			attempts = due->attempts + 1;
+	int			attempts = ee_retry_attempt(subscription, due);
 	bool		waits;
 
 	waits = ee_retry_failed(group->delivery, group->cursor, due->event,

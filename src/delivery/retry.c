@@ -59,6 +59,13 @@ static void search_now_and_then(EeDelivery *delivery);
 static EeDuePlace place_before(TimestampTz at);
 static int	read_rows(EePlan *plan, Datum *values, EeDue *due, int max);
 
+int
+ee_retry_attempt(const EeSubscription *subscription, const EeDue *due)
+{
+	return due->attempts < subscription->max_attempts ? due->attempts + 1 :
+		due->attempts;
+}
+
 bool
 ee_retry_failed(EeDelivery *delivery, EeCursor *cursor, Datum event,
 				int64 seq, int attempts, const ErrorData *error,

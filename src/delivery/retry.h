@@ -27,6 +27,13 @@ typedef struct EeDue
 } EeDue;
 
 /*
+ * The number of the attempt that is made now.  The last one is made again if
+ * it was counted before and did not end (crash_guard.h), and counts once.
+ */
+extern int ee_retry_attempt(const EeSubscription *subscription,
+							const EeDue *due);
+
+/*
  * Write down that an attempt failed: a later one, or, when there have been
  * enough, a dead letter.  attempts counts this one, which took duration_ms.
  * Counts in the cursor.  True when it has a row in deliveries, and thus holds

@@ -384,7 +384,8 @@ record_failure(EeDelivery *delivery, const EeUnit *unit, Attempts *progress,
 	{
 		EeCursor   *cursor = ee_cursor_load(subscription->number,
 											delivery->lane.number);
-		int			attempts = progress->first.attempts + 1;
+		int			attempts = ee_retry_attempt(subscription,
+												&progress->first);
 
 		if (!ee_retry_failed(delivery, cursor, due.event, due.seq, attempts,
 							 error,
