@@ -10,6 +10,7 @@
 
 #include "miscadmin.h"
 
+#include "delivery/extension_guard.h"
 #include "delivery/immediate.h"
 #include "ground/compat.h"
 #include "ground/config.h"
@@ -30,6 +31,7 @@ _PG_init(void)
 	ee_config_init();
 	ee_shared_init();
 	ee_handler_guard_init();
+	ee_extension_guard_init();
 	ee_immediate_init();
 	ee_dispatch_init();
 	if (!process_shared_preload_libraries_in_progress)

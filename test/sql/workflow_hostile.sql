@@ -75,6 +75,7 @@ CALL host_try('too far', 'start', $$SELECT event_engine.wait_for('host.go', time
 CALL host_try('many', 'start', $$SELECT event_engine.wait_for_any(ARRAY(SELECT event_engine.wait_for('host.go') FROM generate_series(1, 10000)))$$);
 CALL host_try('any of none', 'start', $$SELECT event_engine.wait_for_any('{}')$$);
 CALL host_try('all of none', 'start', $$SELECT event_engine.wait_for_all('{}', next_step => 'end')$$, 'end', $$SELECT event_engine.complete(to_jsonb(($2).kind))$$);
+CALL host_try('drops us', 'start', $$DO $do$ BEGIN DROP EXTENSION event_engine CASCADE; END $do$ $$);
 CALL host_try('no children', 'start', $$SELECT event_engine.wait_for_children('{}', next_step => 'end')$$, 'end', $$SELECT event_engine.complete(to_jsonb(($2).kind))$$);
 CALL event_engine.run_pending();
 SELECT * FROM answers;
