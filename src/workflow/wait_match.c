@@ -108,6 +108,7 @@ static bool condition_holds(EeWaitMatch *match, TupleTableSlot *wait,
 static void ask(void *arg);
 static bool path_holds(TupleTableSlot *wait, const char *path,
 					   Jsonb *envelope);
+static const EePathPredicate *predicate_of(const char *path);
 static bool has_resumed(TupleTableSlot *wait, const Event *event);
 static Found *find(EeWaitMatch *match, const pg_uuid_t *id, int64 seq,
 				   HASHACTION action);
@@ -550,14 +551,38 @@ ask(void *arg)
 static bool
 path_holds(TupleTableSlot *wait, const char *path, Jsonb *envelope)
 {
-	EePathPredicate *predicate = ee_path_predicate_compile(path,
-														   &ee_wait_words);
+	const EePathPredicate *predicate = predicate_of(path);
 	bool		isnull;
 	Datum		variables = value_of(wait, EE_WAIT_VARIABLES, &isnull);
 
 	return isnull ? ee_path_predicate_match(predicate, envelope) :
 		ee_path_predicate_match_with(predicate, envelope,
 									 DatumGetJsonbP(variables));
+}
+
+/*
+ * The waits of a workflow have the same condition, as what they differ in are
+ * its variables: the latest one is kept.
+ */
+static const EePathPredicate *
+predicate_of(const char *path)
+{
+	static MemoryContext context = NULL;
+	static const EePathPredicate *latest = NULL;
+	MemoryContext old;
+
+	if (latest != NULL && strcmp(ee_path_predicate_text(latest), path) == 0)
+		return latest;
+	latest = NULL;
+	if (context == NULL)
+		context = AllocSetContextCreate(CacheMemoryContext,
+										"event_engine condition of waits",
+										ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(context);
+	old = MemoryContextSwitchTo(context);
+	latest = ee_path_predicate_compile(path, &ee_wait_words);
+	MemoryContextSwitchTo(old);
+	return latest;
 }
 
 /* Has the instance been resumed by this event, or has it a place in its set? */
