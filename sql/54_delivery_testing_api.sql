@@ -197,6 +197,7 @@ CREATE FUNCTION event_engine.make_due_as(caller oid, subscriber text)
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	n bigint;
+	steps bigint;
 BEGIN
 	UPDATE event_engine.deliveries AS d
 		SET next_attempt_at = clock_timestamp()
@@ -208,6 +209,17 @@ BEGIN
 			AND (make_due_as.subscriber IS NULL
 				OR s.subscriber = make_due_as.subscriber);
 	GET DIAGNOSTICS n = ROW_COUNT;
+	UPDATE event_engine.workflow_instances AS i
+		SET next_attempt_at = clock_timestamp()
+		FROM event_engine.subscriptions AS s
+		WHERE s.number = i.number
+			AND i.next_attempt_at > clock_timestamp()
+			AND i.finished_at IS NULL
+			AND pg_has_role(caller, s.owner::oid, 'USAGE')
+			AND (make_due_as.subscriber IS NULL
+				OR s.subscriber = make_due_as.subscriber);
+	GET DIAGNOSTICS steps = ROW_COUNT;
+	n := n + steps;
 	IF n > 0 THEN
 		PERFORM event_engine.wake_workers();
 	END IF;
@@ -219,15 +231,16 @@ COMMENT ON FUNCTION event_engine.make_due_as(oid, text) IS
 
 /*
  * make_due: what waits for another attempt, or for its deliver_at, is due
- * now.  Of one subscription, or of all whose owner's rights the caller has.
- * Result: how many events.
+ * now.  Of one subscription, or of all whose owner's rights the caller has.  For
+ * the time-outs and sleeps of workflows there is pass_time().
+ * Result: how many events, and steps of workflows.
  */
 CREATE FUNCTION event_engine.make_due(subscriber text DEFAULT NULL)
 	RETURNS bigint
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
 COMMENT ON FUNCTION event_engine.make_due(text) IS
-	'Retries and delayed events become due now; returns how many.';
+	'Retries and delayed events become due now, and steps of workflows to be tried again; returns how many.';
 
 CREATE FUNCTION event_engine.lock_deliveries_as(caller oid, subscriber text)
 	RETURNS void

@@ -393,6 +393,55 @@ CREATE FUNCTION event_engine.move_workflow(workflow_instance_id uuid,
 COMMENT ON FUNCTION event_engine.move_workflow(uuid, text) IS
 	'Has an instance go on by another version of its workflow.';
 
+CREATE FUNCTION event_engine.pass_time_as(caller oid,
+		workflow_instance_id uuid, duration interval)
+	RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	instance event_engine.workflow_instances;
+	owner regrole;
+BEGIN
+	SELECT i.* INTO instance FROM event_engine.workflow_instances AS i
+		WHERE i.id = workflow_instance_id FOR UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'VE502',
+			MESSAGE = format('workflow instance %s does not exist',
+				COALESCE(workflow_instance_id::text, 'null'));
+	END IF;
+	SELECT d.owner INTO owner FROM event_engine.workflow_definitions AS d
+		WHERE d.id = instance.definition_id;
+	PERFORM event_engine.check_owner(caller, owner,
+		'workflow', instance.workflow);
+	IF duration IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '22004',
+			MESSAGE = 'duration must not be null';
+	END IF;
+	UPDATE event_engine.workflow_waits AS w
+		SET timeout_at = w.timeout_at - duration
+		WHERE w.instance_id = instance.id AND w.timeout_at IS NOT NULL;
+	UPDATE event_engine.workflow_instances AS i
+		SET deadline_at = i.deadline_at - duration,
+			next_attempt_at = i.next_attempt_at - duration
+		WHERE i.id = instance.id;
+	PERFORM event_engine.wake_workers();
+END
+$$;
+COMMENT ON FUNCTION event_engine.pass_time_as(oid, uuid, interval) IS
+	'Does the work of pass_time() for the given role.';
+
+/*
+ * pass_time: for tests, as if so much time had passed for a workflow: its
+ * sleeps, time-outs and further attempts are due by so much earlier.
+ * Writes: workflow_waits, workflow_instances.
+ */
+CREATE FUNCTION event_engine.pass_time(workflow_instance_id uuid,
+		duration interval)
+	RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'ee_sql_subscription_call';
+COMMENT ON FUNCTION event_engine.pass_time(uuid, interval) IS
+	'As if so much time had passed for a workflow: its sleeps, time-outs and further attempts are due earlier. For tests.';
+
 /* ---- The plain style, and orchestrators outside ---- */
 
 /*

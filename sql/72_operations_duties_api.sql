@@ -84,7 +84,7 @@ CREATE VIEW event_engine.duties AS
 		('subscriber', false, '{register_query_responder,remove_query_responder}'),
 		('reader', true, '{list_replies,event_subscriptions,trace_deliveries,
 			trace_nodes}'),
-		('subscriber', false, '{process_event,run_pending,make_due,
+		('subscriber', false, '{process_event,run_pending,make_due,pass_time,
 			lock_deliveries,wait_for_delivery,undelivered_event,
 			replay_events,cancel_replay}'),
 		('reader', false, '{assert_published,wait_for_event,first_published}'),

@@ -144,8 +144,10 @@ WITH found AS MATERIALIZED (
 	-- steps, under their workflow
 	SELECT format('%s %s %s', s.instance_id, s.step_number, s.attempt),
 		s.instance_id::text, 'step', s.step, s.result, s.started_at,
-		concat_ws(', ', 'by ' || COALESCE(f.pattern::text, s.wait_name,
-				s.resumed_by),
+		concat_ws(', ', 'by ' || COALESCE(f.pattern::text,
+				CASE s.resumed_by WHEN 'timeout'
+					THEN 'timeout of ' || s.wait_name
+					ELSE s.wait_name END, s.resumed_by),
 			CASE WHEN s.attempt > 1 THEN 'attempt ' || s.attempt END,
 			s.error_message),
 		s.event_id, NULL, NULL, NULL, s.event_seq, 0

@@ -79,6 +79,32 @@ TRUNCATE saga_broken;
 SELECT event_engine.resume_workflow(:'stuck');
 CALL event_engine.run_pending(ahead => true);
 SELECT * FROM saga;
+-- retries are taken ahead of their time, and time passes when it is asked to
+SELECT event_engine.update_workflow('trip', '1.0.0', options => '{"backoff_ms": 3600000}');
+SELECT event_engine.start_workflow('trip', '{"do": "fail"}') AS failed \gset
+CALL event_engine.run_pending();
+SELECT status, due FROM saga;
+CALL event_engine.run_pending(ahead => true);
+SELECT status, due FROM saga;
+SELECT event_engine.update_workflow('trip', '1.0.0', options => '{"backoff_ms": 0}');
+CREATE FUNCTION saga_patient(i event_engine.workflow_instance, r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT CASE i.step WHEN 'start' THEN event_engine.wait_for('trip.changed', timeout => '1 day', next_step => 'sleep')
+		WHEN 'sleep' THEN event_engine.sleep_for('3 days', next_step => 'end') ELSE event_engine.complete(to_jsonb(r.kind)) END $$;
+SELECT event_engine.register_workflow('patient', 'saga_patient') IS NOT NULL AS registered;
+SELECT event_engine.start_workflow('patient') AS patient \gset
+CALL event_engine.run_pending(ahead => true);
+SELECT event_engine.pass_time(:'patient', '1 day');
+CALL event_engine.run_pending();
+SELECT status, step FROM event_engine.workflow_instances WHERE id = :'patient';
+SELECT event_engine.pass_time(:'patient', '2 days');
+CALL event_engine.run_pending();
+SELECT status, step FROM event_engine.workflow_instances WHERE id = :'patient';
+SELECT event_engine.pass_time(:'patient', '1 day');
+CALL event_engine.run_pending();
+SELECT status, output FROM event_engine.workflow_instances WHERE id = :'patient';
+SELECT tree, detail FROM event_engine.trace_events(:'patient', deliveries => false);
+SELECT event_engine.pass_time('00000000-0000-7000-8000-000000000000', '1 day');
+SELECT event_engine.pass_time(:'patient', NULL);
 -- what is refused
 SELECT event_engine.compensate_with(:'stuck', 'saga_undo');
 SELECT event_engine.start_workflow('trip', '{"do": "wait"}') AS waiting \gset
@@ -88,6 +114,7 @@ CREATE ROLE saga_other;
 CALL event_engine.grant_duty('subscriber', 'saga_other');
 SET ROLE saga_other;
 SELECT event_engine.compensate_with(:'waiting', 'pg_catalog.jsonb_pretty(jsonb)');
+SELECT event_engine.pass_time(:'waiting', '1 day');
 RESET ROLE;
 CALL event_engine.revoke_duty('subscriber', 'saga_other');
 DROP ROLE saga_other;
@@ -138,5 +165,5 @@ DROP TABLE saga_log, saga_broken;
 TRUNCATE event_engine.workflow_instances, event_engine.workflow_steps, event_engine.workflow_waits, event_engine.workflow_wait_keys,
 	event_engine.workflow_definitions, event_engine.workflow_compensations;
 SELECT event_engine.unsubscribe('workflow:' || current_user);
-DROP FUNCTION saga_step, saga_undo, family_step, child_step;
+DROP FUNCTION saga_patient, saga_step, saga_undo, family_step, child_step;
 DELETE FROM event_engine.event_definitions WHERE pattern ~ '^(trip|workflow)\.';
