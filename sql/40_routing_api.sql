@@ -442,6 +442,12 @@ BEGIN
 				unknown, draft.owner);
 	END IF;
 
+	IF draft.kind <> 'workflow' AND (patterns IS NOT NULL OR match IS NOT NULL
+		OR filter IS NOT NULL OR filters IS NOT NULL) THEN
+		PERFORM event_engine.check_sensitive_filter(draft.match,
+			draft.filter_path, draft.filters, 'filter');
+	END IF;
+
 	draft.epochs := event_engine.draft_epochs(draft);
 
 	IF draft.kind = 'handler' THEN

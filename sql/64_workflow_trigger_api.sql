@@ -421,6 +421,25 @@ $$;
 COMMENT ON FUNCTION event_engine.check_trigger(event_engine.workflow_event_triggers) IS
 	'Internal: raises what is wrong with a trigger.';
 
+/* What a trigger asks of events must be there to be asked for. */
+CREATE FUNCTION event_engine.check_sensitive_trigger(
+		t event_engine.workflow_event_triggers)
+	RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	match CONSTANT jsonb := event_engine.subscription_match(
+		ARRAY[t.event_pattern::text], NULL);
+BEGIN
+	PERFORM event_engine.check_sensitive_filter(match, t.event_condition,
+		NULL, 'event_condition of a trigger');
+	PERFORM event_engine.check_sensitive_filter(match,
+		t.correlation_key || ' == null', NULL, 'correlation_key of a trigger');
+END
+$$;
+COMMENT ON FUNCTION event_engine.check_sensitive_trigger(event_engine.workflow_event_triggers) IS
+	'Internal: raises, or warns, where a trigger asks for sensitive data.';
+
 CREATE FUNCTION event_engine.create_workflow_trigger_as(caller oid,
 		workflow text, event_pattern text, trigger_type text,
 		event_condition text, input_mapping jsonb, correlation_key text,
@@ -455,6 +474,7 @@ BEGIN
 	t.correlation_key := correlation_key;
 	t.policy := policy;
 	PERFORM event_engine.check_trigger(t);
+	PERFORM event_engine.check_sensitive_trigger(t);
 	INSERT INTO event_engine.workflow_event_triggers AS n
 		(workflow_definition_id, workflow, version, number, event_pattern,
 		trigger_type, event_condition, input_mapping, correlation_key, policy,
@@ -508,6 +528,9 @@ BEGIN
 	t.correlation_key := COALESCE(correlation_key, t.correlation_key);
 	t.policy := COALESCE(policy, t.policy);
 	PERFORM event_engine.check_trigger(t);
+	IF event_condition IS NOT NULL OR correlation_key IS NOT NULL THEN
+		PERFORM event_engine.check_sensitive_trigger(t);
+	END IF;
 	-- what comes while it is disabled is not made good
 	UPDATE event_engine.workflow_event_triggers AS o
 		SET event_condition = t.event_condition,

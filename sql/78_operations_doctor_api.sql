@@ -508,9 +508,43 @@ WHERE EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = g.grantee)
 			AND p.proname = d.function
 			AND has_function_privilege(g.grantee, p.oid, 'EXECUTE'))
 GROUP BY g.grantee, g.privilege, d.duty
+UNION ALL
+SELECT CASE WHEN f.every THEN 'warning' ELSE 'notice' END, 'filter_sensitive',
+	format('Its %s looks at %s, which is sensitive and stored encrypted: it does not mean what it says there.',
+		f.what, f.found), f.who, NULL, f.cure
+FROM (
+	-- marks, or what may lead to some
+	SELECT array_agg(d.pattern::text) AS patterns
+	FROM event_engine.event_definitions AS d
+	WHERE (d.options ? 'sensitive'
+			OR d.payload_schema::text ~ '"(x-sensitive|\$ref)"')
+		AND EXISTS (SELECT FROM event_engine.sensitive_fields(d.pattern::text))
+) AS s, LATERAL (
+	SELECT 'filter' AS what, i.every, i.found,
+		'subscription ' || quote_literal(u.subscriber) AS who,
+		format('SELECT event_engine.update_subscription(%L, filter => ...); by what may be known.', u.subscriber) AS cure
+	FROM event_engine.subscriptions AS u, LATERAL
+		event_engine.sensitive_looks(u.match, u.filter_path, u.filters) AS i
+	WHERE u.kind <> 'workflow'
+		AND (u.filter_path IS NOT NULL OR u.filters IS NOT NULL
+			OR u.match @? '$[*].filters')
+		AND EXISTS (SELECT FROM jsonb_array_elements(u.match) AS m (entry)
+			WHERE m.entry ->> 'type' <> 'exact'
+				OR m.entry ->> 'value' = ANY (s.patterns))
+	UNION ALL
+	SELECT c.what, i.every, i.found, 'trigger ' || t.id,
+		format('SELECT event_engine.update_workflow_trigger(%L, %s => ...); by what may be known.', t.id, c.what)
+	FROM event_engine.workflow_event_triggers AS t,
+		(VALUES ('event_condition'), ('correlation_key')) AS c (what), LATERAL
+		event_engine.sensitive_looks(
+			event_engine.subscription_match(ARRAY[t.event_pattern::text], NULL),
+			CASE c.what WHEN 'event_condition' THEN t.event_condition
+				ELSE t.correlation_key || ' == null' END, NULL) AS i
+	WHERE t.enabled) AS f
+WHERE s.patterns IS NOT NULL AND f.found IS NOT NULL
 $$;
 COMMENT ON FUNCTION event_engine.doctor_rights() IS
-	'Does the work of doctor(): grants of roles that are no more, or lost what goes with them.';
+	'Does the work of doctor(): grants that nobody has, and conditions on sensitive data.';
 
 /*
  * doctor: what is wrong now, the worst first; no row where nothing is.

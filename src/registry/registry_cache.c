@@ -93,7 +93,7 @@ static CacheEntry *find(const char *pattern, int len, const char *version,
 static bool settings_changed(const CacheEntry *entry);
 static bool still_right(CacheEntry *entry);
 static CacheEntry *load(const char *pattern, int len, const char *version,
-						uint64 generation);
+						uint64 generation, bool missing_ok);
 static bool fill(CacheEntry *entry, const char *pattern, int len,
 				 const char *version, bool *version_found);
 static void fill_content(CacheEntry *entry, EeRowScan *scan, HeapTuple tuple,
@@ -129,9 +129,20 @@ ee_registry_cache_lookup(const char *pattern, int len, const char *version)
 		(entry == NULL || strcmp(entry->definition.version, version) != 0))
 		entry = find(pattern, len, version, generation);
 	if (entry == NULL)
-		entry = load(pattern, len, version, generation);
+		entry = load(pattern, len, version, generation, false);
 
 	return &entry->definition;
+}
+
+EeDefinition *
+ee_registry_cache_find(const char *pattern, int len)
+{
+	uint64		generation = ee_registry_cache_generation();
+	CacheEntry *entry = find(pattern, len, NULL, generation);
+
+	if (entry == NULL)
+		entry = load(pattern, len, NULL, generation, true);
+	return entry == NULL ? NULL : &entry->definition;
 }
 
 uint64
@@ -248,9 +259,13 @@ still_right(CacheEntry *entry)
 								&entry->definition.id);
 }
 
-/* Read, compile and keep; raises an error when there is nothing to read. */
+/*
+ * Read, compile and keep; raises an error when there is nothing to read, or
+ * is NULL.
+ */
 static CacheEntry *
-load(const char *pattern, int len, const char *version, uint64 generation)
+load(const char *pattern, int len, const char *version, uint64 generation,
+	 bool missing_ok)
 {
 	MemoryContext context;
 	MemoryContext old;
@@ -269,6 +284,8 @@ load(const char *pattern, int len, const char *version, uint64 generation)
 	{
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
+		if (missing_ok)
+			return NULL;
 		if (version_found)
 			unknown_pattern(pattern, len);
 		unknown_version(pattern, len, version);

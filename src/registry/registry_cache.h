@@ -50,6 +50,9 @@ typedef struct EeDefinition
 extern EeDefinition *ee_registry_cache_lookup(const char *pattern, int len,
 											  const char *version);
 
+/* The current one; NULL where the pattern is unknown. */
+extern EeDefinition *ee_registry_cache_find(const char *pattern, int len);
+
 /* Every registered pattern (List of char *), in CurrentMemoryContext. */
 extern List *ee_registry_cache_patterns(void);
 

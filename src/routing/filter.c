@@ -202,6 +202,13 @@ ee_filter_equality(const EeFilter *filter, int i,
 	return true;
 }
 
+const EeFilterField *
+ee_filter_compared(const EeFilter *filter, int i)
+{
+	return filter->terms[i].operator == OP_EXISTS ? NULL :
+		filter->terms[i].field;
+}
+
 static void
 compile_term(FilterTerm *term, JsonbValue *object, int index)
 {

@@ -37,4 +37,7 @@ extern bool ee_filter_equality(const EeFilter *filter, int i,
 							   JsonbValue *value);
 extern int	ee_filter_length(const EeFilter *filter);
 
+/* The field of term i; NULL where only its existence is asked for. */
+extern const EeFilterField *ee_filter_compared(const EeFilter *filter, int i);
+
 #endif							/* EE_FILTER_H */

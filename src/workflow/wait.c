@@ -32,6 +32,7 @@
 #include "ground/row.h"
 #include "ground/uuid7.h"
 #include "routing/equality.h"
+#include "routing/filter_sensitive.h"
 #include "store/log_position.h"
 #include "workflow/wait.h"
 #include "workflow/wait_key.h"
@@ -43,6 +44,9 @@ const EePathWords ee_wait_words = {
 	EE_ERRCODE_INVALID_WAIT, "condition", "The condition of a wait", "workflow"
 };
 
+static void check_sensitive(const EeWaitSpec *spec,
+							const EePathPredicate *condition,
+							const EeFilter *filter);
 static void set_condition(const EeInstance *instance, const EeWaitSpec *spec,
 						  Datum *values, bool *nulls);
 static void set_position(Datum *values, bool *nulls);
@@ -106,12 +110,38 @@ ee_wait_register(const EeInstance *instance, const EeWaitSpec *spec,
 	ee_insert_values(ee_extension_relid(EE_REL_WORKFLOW_WAITS), values, nulls);
 }
 
+/*
+ * It would never be over.  A wildcard is taken as it is: what it will stand
+ * for nobody knows.
+ */
+static void
+check_sensitive(const EeWaitSpec *spec, const EePathPredicate *condition,
+				const EeFilter *filter)
+{
+	List	   *terms = ee_filter_sensitive_terms(spec->pattern,
+												  strlen(spec->pattern),
+												  condition == NULL ? NULL :
+												  ee_path_predicate_path(condition),
+												  filter);
+
+	if (terms != NIL)
+		ereport(ERROR,
+				(errcode(EE_ERRCODE_INVALID_WAIT),
+				 errmsg("condition of wait \"%s\" looks at sensitive data, which is stored encrypted",
+						ee_wait_name(spec)),
+				 errdetail("It looks at %s of event \"%s\".",
+						   (char *) linitial(terms), spec->pattern),
+				 errhint("Use what may be known, or look at the value in the next step.")));
+}
+
 /* The pattern, the condition, and the key that follows from both. */
 static void
 set_condition(const EeInstance *instance, const EeWaitSpec *spec,
 			  Datum *values, bool *nulls)
 {
 	EeEqualityTerm *term;
+	EePathPredicate *condition = NULL;
+	EeFilter   *filter = NULL;
 	List	   *terms = NIL;
 	Jsonb	   *variables = NULL;
 	int			len = strlen(spec->pattern);
@@ -123,9 +153,8 @@ set_condition(const EeInstance *instance, const EeWaitSpec *spec,
 	set(values, nulls, EE_WAIT_PATTERN, CStringGetTextDatum(spec->pattern));
 	if (spec->filter_path != NULL)
 	{
-		EePathPredicate *condition =
-			ee_path_predicate_compile(spec->filter_path, &ee_wait_words);
-
+		condition = ee_path_predicate_compile(spec->filter_path,
+											  &ee_wait_words);
 		variables = variables_of(instance, spec->filter_path);
 		terms = ee_equality_of_path(condition, variables);
 		set(values, nulls, EE_WAIT_FILTER_PATH,
@@ -135,10 +164,12 @@ set_condition(const EeInstance *instance, const EeWaitSpec *spec,
 	}
 	if (spec->filters != NULL)
 	{
-		terms = list_concat(terms,
-							ee_equality_of_filter(ee_filter_compile(&spec->filters->root)));
+		filter = ee_filter_compile(&spec->filters->root);
+		terms = list_concat(terms, ee_equality_of_filter(filter));
 		set(values, nulls, EE_WAIT_FILTERS, JsonbPGetDatum(spec->filters));
 	}
+	if (condition != NULL || filter != NULL)
+		check_sensitive(spec, condition, filter);
 	term = ee_equality_choose(terms);
 	ee_wait_key_cover(DatumGetInt32(EE_INSTANCE_VALUE(instance,
 													  EE_INSTANCE_NUMBER)),
