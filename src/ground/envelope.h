@@ -40,6 +40,9 @@ typedef enum EeEventAttr
 
 #define EE_EVENT_NATTS	EE_EVENT_XID
 
+/* What events are found, kept apart or put in order by, in characters. */
+#define EE_EVENT_NAME_MAX	255
+
 /*
  * An event, deformed.  Values are as a tuple slot gives them: they may be
  * toasted, and belong to whoever filled the struct.  Index with EE_EVENT_x - 1.

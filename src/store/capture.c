@@ -31,8 +31,7 @@
 #include "store/capture_table.h"
 #include "store/receive.h"
 
-/* Longest partition key in characters; of a longer one a digest is taken. */
-#define MAX_KEY_CHARS	255
+/* Of a partition key that would be too long a digest is taken. */
 #define KEY_DIGEST_LEN	32
 
 static EeCaptureOperation operation_of(const TriggerData *trigger);
@@ -315,7 +314,7 @@ partition_key(const EeCaptureTable *table, TupleTableSlot *row)
 	}
 	if (key.len == 0)
 		return NULL;
-	if (pg_mbstrlen_with_len(key.data, key.len) > MAX_KEY_CHARS)
+	if (pg_mbstrlen_with_len(key.data, key.len) > EE_EVENT_NAME_MAX)
 	{
 		char		digest[KEY_DIGEST_LEN + 1];
 		const char *error = NULL;

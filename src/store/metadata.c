@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -28,10 +29,13 @@
 #include "ground/jsonb_push.h"
 #include "ground/uuid7.h"
 #include "store/metadata.h"
+#include "store/metadata_tag.h"
 
 #define KEY_CORRELATION "correlationId"
 #define KEY_CAUSATION	"causationId"
 #define KEY_HOPS		"hops"
+
+#define EXPECTED_NAME	"string of 1 to 255 characters"
 
 static char *source_types[] = {"workflow", "task", "integration", "external"};
 static char *context_types[] = {"client", "user", "global"};
@@ -41,7 +45,8 @@ typedef enum MemberKind
 {
 	MEMBER_TEXT,
 	MEMBER_SCALAR,				/* text or number */
-	MEMBER_OBJECT,
+	MEMBER_NAME,				/* text that indexes keep */
+	MEMBER_TAGS,
 	MEMBER_COUNT,				/* a whole number, not negative */
 	MEMBER_SOURCE_TYPE,
 	MEMBER_CONTEXT_TYPE,
@@ -63,12 +68,12 @@ static const Member source_members[] = {
 };
 
 static const Member metadata_members[] = {
-	{KEY_CORRELATION, MEMBER_TEXT, false},
-	{KEY_CAUSATION, MEMBER_TEXT, false},
+	{KEY_CORRELATION, MEMBER_NAME, false},
+	{KEY_CAUSATION, MEMBER_NAME, false},
 	{"traceId", MEMBER_TEXT, false},
 	{"userId", MEMBER_SCALAR, false},
 	{"context", MEMBER_CONTEXT, false},
-	{"tags", MEMBER_OBJECT, false},
+	{"tags", MEMBER_TAGS, false},
 	{KEY_HOPS, MEMBER_COUNT, false},
 	{NULL}
 };
@@ -95,6 +100,9 @@ static void check_members(JsonbContainer *object, const Member *members,
 						  const char *path, List **violations);
 static void check_member(const JsonbValue *value, const Member *member,
 						 const char *path, List **violations);
+static void check_tenant(JsonbContainer *tags, const char *path,
+						 List **violations);
+static bool is_name(const JsonbValue *value);
 static bool is_count(const JsonbValue *value);
 static bool is_among(const JsonbValue *value, char **names, int n);
 static int	hops_of(Jsonb *metadata);
@@ -381,9 +389,15 @@ check_member(const JsonbValue *value, const Member *member, const char *path,
 			good = is_text || value->type == jbvNumeric;
 			expected = "string or number";
 			break;
-		case MEMBER_OBJECT:
+		case MEMBER_NAME:
+			good = is_name(value);
+			expected = EXPECTED_NAME;
+			break;
+		case MEMBER_TAGS:
 			good = value->type == jbvBinary &&
 				JsonContainerIsObject(value->val.binary.data);
+			if (good)
+				check_tenant(value->val.binary.data, path, violations);
 			expected = "object";
 			break;
 		case MEMBER_COUNT:
@@ -415,6 +429,32 @@ check_member(const JsonbValue *value, const Member *member, const char *path,
 													"has a wrong value",
 													expected,
 													kind_of(value)));
+}
+
+/* Other tags may be anything. */
+static void
+check_tenant(JsonbContainer *tags, const char *path, List **violations)
+{
+	JsonbValue	value;
+
+	if (getKeyJsonValueFromContainer(tags, EE_TAG_TENANT,
+									 strlen(EE_TAG_TENANT), &value) != NULL &&
+		value.type == jbvString && !is_name(&value))
+		*violations = lappend(*violations,
+							  ee_metadata_violation(psprintf("%s/%s", path,
+															 EE_TAG_TENANT),
+													"type",
+													"has a wrong value",
+													EXPECTED_NAME,
+													kind_of(&value)));
+}
+
+static bool
+is_name(const JsonbValue *value)
+{
+	return value->type == jbvString && value->val.string.len > 0 &&
+		pg_mbstrlen_with_len(value->val.string.val,
+							 value->val.string.len) <= EE_EVENT_NAME_MAX;
 }
 
 /* Converting to an integer rounds, hence the comparison. */
@@ -458,8 +498,10 @@ kind_of(const JsonbValue *value)
 		case jbvNumeric:
 			return "number";
 		case jbvString:
-			return psprintf("\"%s\"", pnstrdup(value->val.string.val,
-											   Min(value->val.string.len, 60)));
+			return psprintf("\"%.*s\"",
+							pg_mbcliplen(value->val.string.val,
+										 value->val.string.len, 60),
+							value->val.string.val);
 		default:
 			return JsonContainerIsArray(value->val.binary.data) ?
 				"array" : "object";

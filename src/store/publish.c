@@ -8,6 +8,7 @@
 #include "access/htup_details.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
 #include "utils/builtins.h"
@@ -248,11 +249,12 @@ read_envelope(EeReceived *received, const JsonbValue *envelope,
 	(void) JsonbIteratorNext(&iterator, &value, true);
 	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
 	{
-		char		name[64];
+		char	   *name = pnstrdup(key.val.string.val,
+									pg_mbcliplen(key.val.string.val,
+												 key.val.string.len,
+												 NAMEDATALEN));
 
 		(void) JsonbIteratorNext(&iterator, &value, true);
-		strlcpy(name, pnstrdup(key.val.string.val,
-							   Min(key.val.string.len, 63)), sizeof(name));
 		if (value.type != jbvNull)
 			read_member(received, name, &value, violations);
 	}

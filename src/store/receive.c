@@ -35,8 +35,6 @@
 #include "validation/schema_eval.h"
 #include "validation/schema_report.h"
 
-#define MAX_NAME_CHARS	255
-
 static void receive_source(EeEvent *event, const EeReceived *received,
 						   const EeDefinition *definition,
 						   List **violations);
@@ -181,7 +179,7 @@ set_name(EeEvent *event, EeEventAttr attr, char *value, const char *path,
 	if (value == NULL)
 		return;
 	len = pg_mbstrlen(value);
-	if (len == 0 || len > MAX_NAME_CHARS)
+	if (len == 0 || len > EE_EVENT_NAME_MAX)
 		*violations = lappend(*violations,
 							  ee_metadata_violation(path, "length",
 													"must have 1 to 255 characters",

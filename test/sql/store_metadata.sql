@@ -30,6 +30,13 @@ SELECT (meta_stored(event_engine.publish_event('meta.a', '{}', source => s::json
 	FROM unnest('{"{\"type\": \"workflow\", \"id\": \"w\"}", "{\"type\": \"external\", \"id\": \"x\", \"name\": \"X\"}"}'::text[]) s;
 SELECT event_engine.publish_event('meta.a', '{}', source => '{"type": "cron", "name": 1, "host": "h"}');
 SELECT event_engine.publish_event('meta.a', '{}', source => '"me"');
+-- what indexes keep is bounded, and shown by its beginning
+SELECT event_engine.publish_event('meta.a', '{}', metadata => jsonb_build_object('correlationId', m)) IS NOT NULL AS ok
+	FROM repeat('é', 255) m;
+SELECT event_engine.publish_event('meta.a', '{}', metadata => jsonb_build_object('correlationId', 'x' || m,
+		'causationId', '', 'tags', jsonb_build_object('tenant', m || 'é')))
+	FROM repeat('é', 255) m;
+SELECT event_engine.publish_event('meta.a', '{}', metadata => '{"tags": {"tenant": ""}}');
 SELECT event_engine.publish_event('meta.b', '{}', source => '{"type": "task", "id": "x"}') IS NOT NULL AS ok;
 SELECT event_engine.publish_event('meta.b', '{}', source => '{"type": "integration", "id": "x"}');
 -- the default one has to be among them as well
