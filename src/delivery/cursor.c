@@ -32,6 +32,7 @@
 #include "ground/identity.h"
 #include "ground/insert.h"
 #include "ground/invalidate.h"
+#include "ground/lock_within.h"
 #include "ground/plan.h"
 
 #define CURSOR_COLUMNS \
@@ -68,15 +69,19 @@ subscription_tag(LOCKTAG *tag, int32 number, uint16 part)
 bool
 ee_cursor_lock_lane(int32 number, int32 lane)
 {
+	return ee_cursor_lock_lane_within(number, lane, 0);
+}
+
+bool
+ee_cursor_lock_lane_within(int32 number, int32 lane, int ms)
+{
 	LOCKTAG		tag;
 
 	subscription_tag(&tag, number, LOCK_SUBSCRIPTION);
-	if (LockAcquire(&tag, RowExclusiveLock, false, true) ==
-		LOCKACQUIRE_NOT_AVAIL)
+	if (!ee_lock_within(&tag, RowExclusiveLock, 0))
 		return false;
 	subscription_tag(&tag, number, LOCK_LANES + ee_lane_local(lane));
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
-		LOCKACQUIRE_NOT_AVAIL;
+	return ee_lock_within(&tag, ExclusiveLock, ms);
 }
 
 bool

@@ -26,6 +26,9 @@ typedef struct EeCursor
  */
 extern bool ee_cursor_lock_lane(int32 number, int32 lane);
 
+/* The same, and whoever holds the lane is waited for so many milliseconds. */
+extern bool ee_cursor_lock_lane_within(int32 number, int32 lane, int ms);
+
 /*
  * Does this transaction hold the lock of any lane?  Give back those of the
  * first lanes of the running epoch, where nothing was done under them.

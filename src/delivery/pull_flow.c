@@ -4,8 +4,8 @@
  *
  * What is in flight is told by the leases that have not run out.  Clients who
  * count them at the same time would not see each other's, so whoever receives
- * holds a lock until his transaction ends; the others get nothing meanwhile,
- * and wait for nothing.
+ * holds a lock until his transaction ends; the others wait for that as they
+ * do for who reads the log, and get nothing when it takes longer.
  */
 #include "postgres.h"
 
@@ -15,8 +15,10 @@
 #include "utils/timestamp.h"
 
 #include "delivery/pull_flow.h"
+#include "ground/config.h"
 #include "ground/extension.h"
 #include "ground/identity.h"
+#include "ground/lock_within.h"
 #include "ground/plan.h"
 #include "ground/shared_subscription.h"
 
@@ -121,6 +123,6 @@ lock_in_flight(int32 number)
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId,
 					   ee_extension_relid(EE_REL_EVENT_LEASES),
 					   (uint32) number, 0);
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
-		LOCKACQUIRE_NOT_AVAIL;
+	return ee_lock_within(&tag, ExclusiveLock,
+						  ee_config_delivery_receive_wait);
 }

@@ -4,8 +4,10 @@
  *
  * The cursor moves in the client's transaction: it commits together with the
  * lease of what was read, or both are undone.  Whoever reads holds the
- * subscription's lock until its transaction ends; others get nothing from
- * the log meanwhile, and wait for nothing.
+ * subscription's lock until its transaction ends.  Most clients commit as
+ * soon as they have received, so the others wait a few milliseconds for that
+ * (delivery_receive_wait) rather than go away with nothing; who keeps his
+ * transaction open keeps them no longer than so.
  */
 #include "postgres.h"
 
@@ -22,6 +24,7 @@
 #include "delivery/pull.h"
 #include "delivery/retry.h"
 #include "delivery/round.h"
+#include "ground/config.h"
 #include "ground/debug_point.h"
 #include "ground/errors.h"
 #include "ground/identity.h"
@@ -60,8 +63,8 @@ static bool add_counts(int32 number, EeCursor *cursor);
 /*
  * Take the next events of a subscription, until max are under the receipt,
  * and move its cursor behind them: events of one class, the most urgent that
- * has any.  Gives nothing while somebody else has
- * the subscription.  What is not due yet is written to deliveries instead.
+ * has any.  Gives nothing while somebody else has the subscription for
+ * longer.  What is not due yet is written to deliveries instead.
  */
 void
 ee_pull_log(EeReceipt *receipt, int32 number)
@@ -71,7 +74,9 @@ ee_pull_log(EeReceipt *receipt, int32 number)
 	int			n = receipt->n;
 	ListCell   *lc;
 
-	if (!ee_cursor_lock_lane(number, EE_PULL_LANE))
+	if (!ee_cursor_lock_lane_within(number, EE_PULL_LANE,
+									receipt->n > 0 ? 0 :
+									ee_config_delivery_receive_wait))
 		return;
 	/* whoever had the lock before may have removed the subscription */
 	AcceptInvalidationMessages();

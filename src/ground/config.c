@@ -36,6 +36,7 @@ char	   *ee_config_store_key_file = NULL;
 bool		ee_config_delivery_enabled = true;
 int			ee_config_delivery_poll_interval = 5000;
 int			ee_config_delivery_batch_time = 200;
+int			ee_config_delivery_receive_wait = 20;
 int			ee_config_delivery_position_interval = 600000;
 bool		ee_config_delivery_immediate = false;
 int			ee_config_delivery_shared_subscriptions = 4096;
@@ -277,6 +278,12 @@ define_delivery(void)
 							&ee_config_delivery_batch_time,
 							200, 1, 3600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("event_engine.delivery_receive_wait",
+							"How long receive_events() waits for another client that is receiving; 0: not at all.",
+							NULL,
+							&ee_config_delivery_receive_wait,
+							20, 0, 60000,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("event_engine.delivery_immediate",
 							 "Calls handlers when an event is published, in a transaction that cannot commit.",
 							 "For tests that are rolled back.",

@@ -48,6 +48,7 @@ extern char *ee_config_store_key_file;	/* "": keys are not wrapped */
 extern bool ee_config_delivery_enabled;
 extern int	ee_config_delivery_poll_interval;	/* milliseconds */
 extern int	ee_config_delivery_batch_time;	/* milliseconds */
+extern int	ee_config_delivery_receive_wait;	/* milliseconds */
 extern int	ee_config_delivery_position_interval;	/* milliseconds */
 extern bool ee_config_delivery_immediate;
 extern int	ee_config_delivery_shared_subscriptions;

@@ -159,7 +159,7 @@ class EventEngine(Peer):
 
     def _consumer(self, connection, name):
         def consume():
-            rows = run(connection, 'SELECT receipt, id, pattern,'
+            rows = run(connection, 'SELECT receipt, seq, pattern,'
                        ' event_engine.jsonb_to_json(payload)::text'
                        ' FROM event_engine.receive_events(%s, %s)',
                        (name, BATCH))
@@ -173,7 +173,7 @@ class EventEngine(Peer):
         return self._consumer(connection, 'drain_%d' % drain)
 
     def statements(self, drain):
-        return 0, ("SELECT receipt, id, event_engine.jsonb_to_json(payload)"
+        return 0, ("SELECT receipt, seq, event_engine.jsonb_to_json(payload)"
                    " FROM event_engine.receive_events('drain_%d', %d)" %
                    (drain, BATCH), 'SELECT event_engine.ack_events($1)')
 

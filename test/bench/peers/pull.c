@@ -5,11 +5,12 @@
  *
  *		pull DATABASE FORMAT COUNTED STATEMENT...
  *
- * The statements are run in order, again and again, until the first gives no
- * row or null.  What it gives in the first column of the first row is $1 of
+ * The statements are run in order, again and again, until the first has given
+ * no row, or null, EMPTY_ROUNDS times in a row: once may mean that another
+ * client was at it.  What it gives in the first column of the first row is $1 of
  * the others.  Rows are those of the statement of number COUNTED (from 0),
  * each of whose values is looked at, in text (FORMAT 0) or binary (1).
- * Prints the rows, the seconds, the bytes received and the CPU seconds of the
+ * Prints the rows, the seconds until the last of them, the bytes received and the CPU seconds of the
  * client.
  */
 #include <stdio.h>
@@ -20,6 +21,8 @@
 #include <libpq-fe.h>
 
 #define MAX_STATEMENTS	4
+#define EMPTY_ROUNDS	20
+#define EMPTY_PAUSE_NSECS	1000000
 
 static double
 now(clockid_t clock)
@@ -53,7 +56,9 @@ main(int argc, char **argv)
 	volatile char look = 0;
 	int			format;
 	int			counted;
+	int			empty = 0;
 	double		began;
+	double		ended;
 	PGconn	   *connection;
 
 	if (n_statements < 1 || n_statements > MAX_STATEMENTS)
@@ -69,9 +74,10 @@ main(int argc, char **argv)
 						PQprepare(connection, name, argv[4 + i], 0, NULL),
 						PGRES_COMMAND_OK));
 	}
-	began = now(CLOCK_MONOTONIC);
-	for (;;)
+	began = ended = now(CLOCK_MONOTONIC);
+	while (empty < EMPTY_ROUNDS)
 	{
+		empty++;
 		for (int i = 0; i < n_statements; i++)
 		{
 			char		name[2] = {(char) ('a' + i), 0};
@@ -88,11 +94,13 @@ main(int argc, char **argv)
 			{
 				if (PQntuples(result) == 0 || PQgetisnull(result, 0, 0))
 				{
-					printf("%ld %.6f %ld %.6f\n", rows,
-						   now(CLOCK_MONOTONIC) - began, bytes,
-						   now(CLOCK_PROCESS_CPUTIME_ID));
-					return 0;
+					const struct timespec pause = {0, EMPTY_PAUSE_NSECS};
+
+					PQclear(result);
+					nanosleep(&pause, NULL);
+					break;
 				}
+				empty = 0;
 				snprintf(given, sizeof(given), "%s", PQgetvalue(result, 0, 0));
 			}
 			if (i == counted)
@@ -106,6 +114,11 @@ main(int argc, char **argv)
 					rows++;
 				}
 			PQclear(result);
+			if (i == n_statements - 1)
+				ended = now(CLOCK_MONOTONIC);
 		}
 	}
+	printf("%ld %.6f %ld %.6f\n", rows, ended - began, bytes,
+		   now(CLOCK_PROCESS_CPUTIME_ID));
+	return 0;
 }
