@@ -63,8 +63,8 @@
 #define LANES_USECS		(50 * INT64CONST(1000))
 /* More events than this are not read before a time-out. */
 #define MAX_READ		10000
-/* The share of time that goes into finding that there are more. */
-#define HOLD_FACTOR		20
+/* Then so many times as long as that took nothing is read. */
+#define HOLD_FACTOR		10
 
 typedef struct OtherLane
 {
