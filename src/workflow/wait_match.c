@@ -105,6 +105,8 @@ static bool is_wanted(EeWaitMatch *match, TupleTableSlot *wait, Event *event);
 static bool is_new(TupleTableSlot *wait, const Event *event);
 static bool condition_holds(EeWaitMatch *match, TupleTableSlot *wait,
 							Event *event);
+static void tell_error(TupleTableSlot *wait, const Event *event,
+					   const ErrorData *error);
 static void ask(void *arg);
 static bool path_holds(TupleTableSlot *wait, const char *path,
 					   Jsonb *envelope);
@@ -517,14 +519,33 @@ condition_holds(EeWaitMatch *match, TupleTableSlot *wait, Event *event)
 		return question.holds;
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(error);
+	tell_error(wait, event, error);
+	return false;
+}
+
+/* Once a second: a thousand waits may have that condition. */
+static void
+tell_error(TupleTableSlot *wait, const Event *event, const ErrorData *error)
+{
+	static TimestampTz told_at = 0;
+	static uint64 left_out = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= told_at && now - told_at < USECS_PER_SEC)
+	{
+		left_out++;
+		return;
+	}
 	ereport(LOG,
 			(errmsg("the condition of wait %s raised an error: %s",
 					DatumGetCString(DirectFunctionCall1(uuid_out,
 														UUIDPGetDatum(uuid_of(wait, EE_WAIT_ID)))),
 					error->message),
-			 errdetail("The event, at position " INT64_FORMAT " of the log, does not end it.",
-					   event->seq)));
-	return false;
+			 errdetail("The event, at position " INT64_FORMAT " of the log, does not end it.  "
+					   UINT64_FORMAT " further errors since the last one told.",
+					   event->seq, left_out)));
+	told_at = now;
+	left_out = 0;
 }
 
 static void
