@@ -1,7 +1,6 @@
 -- The workflows of the benchmarks: order waits for an event with a value of its
 -- own, nap sleeps, ten takes steps in a row.
 SELECT event_engine.register_event_definition('order.paid');
-CREATE SEQUENCE bench.keys;
 CREATE FUNCTION bench.order(i event_engine.workflow_instance,
         r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,14 +1,20 @@
 """Workflows that wait for an event each: event_engine, Absurd (whose SQL file
 --sql may hold) and DBOS Transact, the latter two as libraries for Node."""
+import glob
 import os
 import subprocess
 import tempfile
+import time
 
 from common import connect, percentile, run, run_file, value, wait_until
 from node_peers import NodePeer
 
-PUBLISH = ("SELECT event_engine.publish_event('order.paid',"
-           " jsonb_build_object('order', nextval('bench.keys')));\n")
+# each client has orders of its own, one after the other
+PUBLISH = """
+\\set n :n + 1
+\\set key :client_id * :each + :n
+SELECT event_engine.publish_event('order.paid', jsonb_build_object('order', :key::integer));
+"""
 
 
 class Ours:
@@ -24,33 +30,49 @@ class Ours:
                              " pg_extension WHERE extname = 'event_engine'")
 
     def resume(self, instances, publishers):
-        first = value(self.connection, "SELECT nextval('bench.keys')") + 1
+        each = instances // publishers
         run(self.connection, "SELECT count(event_engine.start_workflow('order',"
-            " jsonb_build_object('order', n)))"
-            " FROM generate_series(%s, %s) AS n",
-            (first, first + instances - 1))
+            " jsonb_build_object('order', n))) FROM generate_series(0, %s) AS n",
+            (each * publishers - 1,))
         wait_until(self.connection, "SELECT NOT EXISTS (SELECT FROM"
                    " event_engine.workflow_instances WHERE status = 'running')")
         run(self.connection, 'VACUUM ANALYZE')
-        begun = value(self.connection, 'SELECT clock_timestamp()')
-        with tempfile.NamedTemporaryFile('w', suffix='.sql') as file:
-            file.write(PUBLISH)
-            file.flush()
-            subprocess.run(['pgbench', '-n', '-M', 'prepared', '-c',
-                            str(publishers), '-t', str(instances // publishers),
-                            '-f', file.name, 'bench_workflows'],
-                           check=True, capture_output=True)
+        begun = time.time()
+        sent = self.publish(each, publishers)
         wait_until(self.connection, "SELECT NOT EXISTS (SELECT FROM"
                    " event_engine.workflow_waits)")
         rows = run(self.connection, """
-            SELECT extract(epoch FROM s.finished_at - %s)::float8,
-                extract(epoch FROM s.started_at - e.created_at)::float8 * 1000
+            SELECT (i.input ->> 'order')::int,
+                extract(epoch FROM s.started_at)::float8,
+                extract(epoch FROM s.finished_at)::float8
             FROM event_engine.workflow_steps AS s
-            JOIN event_engine.events AS e ON e.id = s.event_id
-            WHERE s.started_at > %s""", (begun, begun))
-        delays = [row[1] for row in rows]
-        return {'rate': instances / max(row[0] for row in rows),
+            JOIN event_engine.workflow_instances AS i ON i.id = s.instance_id
+            WHERE s.step = 'paid'""")
+        delays = [(row[1] - sent[row[0]]) * 1000 for row in rows]
+        return {'rate': len(rows) / (max(row[2] for row in rows) - begun),
                 'p50': percentile(delays, 0.5), 'p99': percentile(delays, 0.99)}
+
+    @staticmethod
+    def publish(each, publishers):
+        """When the publisher of each order knew that its event is committed."""
+        with tempfile.TemporaryDirectory() as folder:
+            script = os.path.join(folder, 'publish.sql')
+            with open(script, 'w', encoding='utf-8') as file:
+                file.write(PUBLISH)
+            subprocess.run(['pgbench', '-n', '-M', 'prepared', '-c',
+                            str(publishers), '-t', str(each), '-D', 'n=-1',
+                            '-D', 'each=%d' % each, '-f', script, '-l',
+                            '--log-prefix', os.path.join(folder, 'log'),
+                            'bench_workflows'],
+                           check=True, capture_output=True)
+            sent = {}
+            for name in glob.glob(os.path.join(folder, 'log.*')):
+                with open(name, encoding='ascii') as log:
+                    for line in log:
+                        client, n, _, _, second, microsecond = line.split()[:6]
+                        sent[int(client) * each + int(n) - 1] = (
+                            int(second) + int(microsecond) / 1e6)
+        return sent
 
     def stop(self):
         self.connection.close()
