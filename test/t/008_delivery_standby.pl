@@ -1,5 +1,6 @@
 # A standby has no workers and delivers nothing.  When it is promoted they
-# start, and what had not been delivered is, and only that.
+# start, and what had not been delivered is, and only that; workflows go on from
+# where they wait.
 use strict;
 use warnings;
 
@@ -24,9 +25,27 @@ CREATE FUNCTION see(e event_engine.event) RETURNS void LANGUAGE sql AS
 	$$ INSERT INTO public.seen VALUES ((e.payload ->> 'i')::int) $$;
 SELECT event_engine.subscribe('standby', '{standby.event}', 'see');
 SELECT event_engine.subscribe('pulled', '{standby.event}');
+SELECT event_engine.register_event_definition('standby.go');
+CREATE TABLE taken (key text, step text, by text, PRIMARY KEY (key, step));
+CREATE FUNCTION flow(i event_engine.workflow_instance, r event_engine.workflow_resumption) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.taken VALUES (i.correlation_key, i.step, r.kind);
+	RETURN CASE
+		WHEN i.step = 'end' THEN event_engine.complete()
+		WHEN i.correlation_key = 'sleeps' THEN event_engine.sleep_for('1 s', 'end')
+		ELSE event_engine.wait_for('standby.go', '$.payload.key == $workflow.correlationKey', next_step => 'end',
+			timeout => CASE i.correlation_key WHEN 'overdue' THEN interval '1 s' END)
+	END;
+END $$;
+SELECT event_engine.register_workflow('flow', 'flow');
+CREATE FUNCTION start(key text) RETURNS uuid LANGUAGE sql AS $$ SELECT event_engine.start_workflow('flow', '{}', key) $$;
+CREATE FUNCTION go(key text) RETURNS uuid LANGUAGE sql AS
+	$$ SELECT event_engine.publish_event('standby.go', jsonb_build_object('key', key)) $$;
+SELECT start('resumed'), start('later');
 SQL
 publish($primary, 1, 100);
 wait_until($primary, 'shop', 'SELECT count(*) = 100 FROM seen', 'delivered on the primary');
+wait_until($primary, 'shop', 'SELECT count(*) = 2 FROM event_engine.workflow_waits', 'workflows wait');
 
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
@@ -52,6 +71,9 @@ SELECT count(event_engine.publish_event('standby.event', jsonb_build_object('i',
 PREPARE TRANSACTION 'never';
 SQL
 publish($primary, 301, 1300);
+# by hand: first steps are taken, and nothing that comes then
+$primary->safe_psql('shop', q(SELECT start('overdue'), start('sleeps'); SELECT event_engine.process_batch(subscriber => 'workflow:postgres')));
+$primary->safe_psql('shop', q(SELECT go('resumed'), start('new')));
 my $lost = $primary->background_psql('shop');
 $lost->query_safe('BEGIN');
 $lost->query_safe("SELECT event_engine.publish_event('standby.event', '{\"i\": 5000}')");
@@ -78,6 +100,11 @@ $standby->append_conf('postgresql.conf', 'event_engine.delivery_enabled = on');
 $standby->reload;
 $standby->promote;
 wait_until($standby, 'shop', "SELECT count(*) = $seen_before + 1000 FROM seen", 'after the promotion the backlog is delivered');
+wait_until($standby, 'shop', "SELECT count(*) = 3 FROM taken WHERE step = 'end'", 'workflows go on there');
+$standby->safe_psql('shop', q(SELECT go('later'), go('new'), go('overdue'), go('resumed')));
+wait_until($standby, 'shop', "SELECT count(*) = 5 FROM event_engine.workflow_instances WHERE status = 'completed'", 'to their end');
+is($standby->safe_psql('shop', q(SELECT string_agg(key || ' by ' || by, ', ' ORDER BY key) FROM taken WHERE step = 'end')),
+	'later by event, new by event, overdue by timeout, resumed by event, sleeps by sleep', 'by what was first, each once');
 publish($standby, 1301, 1400);
 wait_until($standby, 'shop', 'SELECT count(*) = 100 FROM seen WHERE i BETWEEN 1301 AND 1400', 'and what is published now');
 is($standby->safe_psql('shop', "SELECT event_engine.ack_events('$receipt')"), '3', 'a receipt of the primary is good on what was its standby');
@@ -85,7 +112,7 @@ $standby->safe_psql('shop', "COMMIT PREPARED 'both'");
 $standby->safe_psql('shop', "ROLLBACK PREPARED 'never'");
 wait_until($standby, 'shop', 'SELECT count(*) = 10 FROM seen WHERE i BETWEEN 201 AND 210', 'and what was prepared before');
 is($standby->safe_psql('shop', 'SELECT count(*) FROM seen'), $seen_before + 1110, 'nothing is lost, nothing repeated');
-is($standby->safe_psql('shop', "SELECT count(*) FROM (SELECT (payload ->> 'i')::int FROM event_engine.events EXCEPT SELECT i FROM seen) x"),
+is($standby->safe_psql('shop', "SELECT count(*) FROM (SELECT (payload ->> 'i')::int FROM event_engine.events WHERE pattern = 'standby.event' EXCEPT SELECT i FROM seen) x"),
 	'0', 'the log and what was seen agree');
 $standby->stop;
 done_testing();

@@ -83,6 +83,16 @@ $client->{stdout} = '';
 ($receipt) = receive();
 is($client->query_safe("SELECT event_engine.ack_events('$receipt')"), '1', 'the same client goes on');
 
+# asking: the request in one transaction, the wait for its reply in others
+$pooler->safe_psql('shop', <<'SQL');
+SELECT event_engine.register_event_definition(p) FROM unnest('{pool.asked, pool.asked.reply}'::text[]) p;
+CREATE FUNCTION pool_answer(e event_engine.event) RETURNS void LANGUAGE sql AS
+	$$ SELECT event_engine.reply_event(e.id, jsonb_build_object('double', 2 * (e.payload ->> 'n')::int)) $$;
+SELECT event_engine.subscribe('answering', '{pool.asked}', 'pool_answer');
+SQL
+is(join(' ', map { (split /\|/, $pooler->safe_psql('shop', "CALL event_engine.query_event('pool.asked', '{\"n\": $_}')"))[0] } 1 .. 4),
+	'{"double": 2} {"double": 4} {"double": 6} {"double": 8}', 'requests are answered');
+
 # clients that compete, more than there are sessions
 $pooler->safe_psql('shop', <<'SQL');
 TRUNCATE effects;
