@@ -26,13 +26,15 @@
 typedef struct RoutingCache
 {
 	MemoryContext context;
-	List	   *subscriptions;
+	List	   *subscriptions;	/* in order of number */
+	List	   *named;			/* the same in order of name; NIL: not made */
 	List	   *with_regex;		/* positions in the list */
 	EePatternTrie *trie;		/* payload: position in the list */
 	EePatternTrie *others;		/* of those that are not in the index */
 	EeEqualityIndex *index;		/* payload: likewise; NULL: not made yet */
 } RoutingCache;
 
+static int	compare_names(const ListCell *a, const ListCell *b);
 static List *by_name(RoutingCache *routing, EePatternTrie *trie,
 					 const char *pattern, int len);
 static List *subscriptions_at(RoutingCache *routing, List *positions);
@@ -52,14 +54,22 @@ ee_routing_cache_all(void)
 EeSubscription *
 ee_routing_cache_by_number(int32 number, bool missing_ok)
 {
-	ListCell   *cell;
+	List	   *all = current()->subscriptions;
+	int			low = 0;
+	int			high = list_length(all);
 
-	foreach(cell, current()->subscriptions)
+	/* in order of number */
+	while (low < high)
 	{
-		EeSubscription *subscription = lfirst(cell);
+		int			middle = low + (high - low) / 2;
+		EeSubscription *subscription = list_nth(all, middle);
 
 		if (subscription->number == number)
 			return subscription;
+		if (subscription->number < number)
+			low = middle + 1;
+		else
+			high = middle;
 	}
 	if (!missing_ok)
 		ereport(ERROR,
@@ -71,19 +81,42 @@ ee_routing_cache_by_number(int32 number, bool missing_ok)
 EeSubscription *
 ee_routing_cache_by_name(const char *subscriber)
 {
-	ListCell   *cell;
+	RoutingCache *routing = current();
+	int			low = 0;
+	int			high = list_length(routing->subscriptions);
 
-	foreach(cell, current()->subscriptions)
+	if (routing->named == NIL)
 	{
-		EeSubscription *subscription = lfirst(cell);
+		MemoryContext old = MemoryContextSwitchTo(routing->context);
 
-		if (strcmp(subscription->subscriber, subscriber) == 0)
+		routing->named = list_copy(routing->subscriptions);
+		list_sort(routing->named, compare_names);
+		MemoryContextSwitchTo(old);
+	}
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+		EeSubscription *subscription = list_nth(routing->named, middle);
+		int			order = strcmp(subscription->subscriber, subscriber);
+
+		if (order == 0)
 			return subscription;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
 	}
 	ereport(ERROR,
 			(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
 			 errmsg("unknown subscription \"%s\"", subscriber)));
 	return NULL;				/* keep the compiler quiet */
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((EeSubscription *) lfirst(a))->subscriber,
+				  ((EeSubscription *) lfirst(b))->subscriber);
 }
 
 List *
