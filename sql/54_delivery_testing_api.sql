@@ -14,6 +14,13 @@ CREATE FUNCTION event_engine.passed_event(number integer, event event_engine.eve
 COMMENT ON FUNCTION event_engine.passed_event(integer, event_engine.event) IS
 	'Internal: has the cursor of a subscription gone past an event?';
 
+CREATE FUNCTION event_engine.had_passed_event(number integer, event event_engine.event)
+	RETURNS boolean
+	LANGUAGE c VOLATILE STRICT
+	AS 'MODULE_PATHNAME', 'ee_sql_had_passed_event';
+COMMENT ON FUNCTION event_engine.had_passed_event(integer, event_engine.event) IS
+	'Internal: had the cursor of a subscription gone past an event when the statement began?';
+
 /*
  * What has become of an event that a subscription wants: pending (in the log,
  * not yet reached), leased, dead (a letter that nobody has decided on), done,

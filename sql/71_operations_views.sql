@@ -165,6 +165,83 @@ COMMENT ON VIEW event_engine.stat_subscriptions IS
 	'How each subscription is getting on: delivered, failed, waiting, lag.';
 
 /*
+ * The latest of the moves of each lane that has any.  From one lane to the
+ * next by the index: what it costs goes by the lanes, not by the moves, and
+ * the planner cannot know how large a table is that was just emptied.
+ */
+CREATE FUNCTION event_engine.latest_moves()
+	RETURNS TABLE (subscription_number integer, lane integer, low_seq bigint,
+		high_seq bigint, seq bigint, delivered bigint, failed bigint,
+		dead bigint, moved_at timestamptz)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_bitmapscan = off
+	SET enable_sort = off AS $$
+WITH RECURSIVE latest AS (
+	(SELECT m.* FROM event_engine.subscription_cursor_moves AS m
+	ORDER BY m.subscription_number DESC, m.lane DESC, m.move DESC LIMIT 1)
+	UNION ALL
+	SELECT n.* FROM latest AS l
+	CROSS JOIN LATERAL (
+		SELECT m.* FROM event_engine.subscription_cursor_moves AS m
+		WHERE (m.subscription_number, m.lane) < (l.subscription_number, l.lane)
+		ORDER BY m.subscription_number DESC, m.lane DESC, m.move DESC
+		LIMIT 1) AS n)
+SELECT l.subscription_number, l.lane, l.low_seq, l.high_seq, l.seq,
+	l.delivered, l.failed, l.dead, l.moved_at
+FROM latest AS l
+$$;
+COMMENT ON FUNCTION event_engine.latest_moves() IS
+	'Internal: where the lanes stand that have moved since their moves were last gathered.';
+
+/*
+ * subscription_progress: what stat_subscriptions says of the cursors, of all
+ * subscriptions at once, for who asks for all of them.
+ */
+CREATE FUNCTION event_engine.subscription_progress()
+	RETURNS TABLE (subscription_number integer, delivered bigint,
+		failed bigint, dead bigint, seq bigint, moved_at timestamptz)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off AS $$
+WITH lanes AS (
+	SELECT c.subscription_number, c.lane,
+		COALESCE(m.delivered, c.delivered) AS delivered,
+		COALESCE(m.failed, c.failed) AS failed,
+		COALESCE(m.dead, c.dead) AS dead,
+		COALESCE(m.low_seq, c.low_seq) AS low_seq,
+		CASE WHEN m.lane IS NULL THEN c.high_seq ELSE m.high_seq END AS high_seq,
+		COALESCE(m.seq, c.seq) AS seq,
+		COALESCE(m.moved_at, c.moved_at) AS moved_at
+	FROM (SELECT COALESCE(g.subscription_number, l.subscription_number)
+				AS subscription_number, COALESCE(g.lane, l.lane) AS lane,
+			g.delivered, g.failed, g.dead, g.low_seq, g.high_seq, g.seq,
+			g.moved_at, l AS moved
+		FROM event_engine.subscription_cursors AS g
+		FULL JOIN event_engine.latest_moves() AS l
+			USING (subscription_number, lane)) AS c
+	CROSS JOIN LATERAL (SELECT (c.moved).*) AS m
+)
+SELECT s.number, sum(l.delivered)::bigint, sum(l.failed)::bigint,
+	sum(l.dead)::bigint,
+	LEAST(min(CASE WHEN l.high_seq IS NULL THEN l.low_seq
+			ELSE GREATEST(l.low_seq, LEAST(l.seq, l.high_seq)) END)
+			FILTER (WHERE l.lane % 4 = 2),
+		CASE WHEN count(*) FILTER (WHERE l.lane % 4 = 2)
+				< (s.epochs -> 0 ->> 'concurrency')::integer
+			THEN min(l.low_seq) FILTER (WHERE l.lane % 1024 = 1023) END),
+	max(l.moved_at)
+FROM event_engine.subscriptions AS s
+JOIN lanes AS l ON l.subscription_number = s.number
+	AND l.lane / 1024 = s.epoch
+GROUP BY s.number, s.epochs
+$$;
+COMMENT ON FUNCTION event_engine.subscription_progress() IS
+	'What the cursors of all subscriptions have come to.';
+
+/*
  * stat_partitions
  *
  *	lower, upper	of created_at; null for the default partition
@@ -229,19 +306,31 @@ BEGIN
 					AND s.owner NOT IN (SELECT e.roleid
 						FROM event_engine.event_workers AS e)) AS without
 		INTO workers FROM event_engine.stat_workers AS w;
-	SELECT count(*) AS subscriptions,
-			count(*) FILTER (WHERE s.status = 'active') AS active,
-			count(*) FILTER (WHERE s.status = 'paused') AS paused,
-			count(*) FILTER (WHERE s.status = 'broken') AS broken,
-			count(*) FILTER (WHERE s.kind <> 'pull') AS worked,
-			count(*) FILTER (WHERE s.kind = 'handler') AS handlers,
-			count(*) FILTER (WHERE s.breaker <> 'closed'
-				AND s.status = 'active') AS open,
-			COALESCE(sum(s.delivered), 0) AS delivered,
-			COALESCE(sum(s.failed), 0) AS failed,
-			COALESCE(sum(s.pending), 0) AS pending,
-			max(s.moved_at) AS moved_at
-		INTO totals FROM event_engine.stat_subscriptions AS s;
+	SELECT s.*, p.delivered + n.delivered AS delivered,
+			p.failed + n.failed AS failed, p.moved_at,
+			(SELECT count(*) FROM event_engine.deliveries AS e
+				WHERE e.status IN ('retry', 'delayed')) AS pending
+		INTO totals
+		FROM (SELECT count(*) AS subscriptions,
+				count(*) FILTER (WHERE s.status = 'active') AS active,
+				count(*) FILTER (WHERE s.status = 'paused') AS paused,
+				count(*) FILTER (WHERE s.status = 'broken') AS broken,
+				count(*) FILTER (WHERE s.kind <> 'pull') AS worked,
+				count(*) FILTER (WHERE s.kind = 'handler') AS handlers,
+				count(*) FILTER (WHERE s.kind = 'handler'
+					AND s.status = 'active'
+					AND (event_engine.subscription_counters(s.number, s.id)).breaker
+						<> 'closed') AS open
+			FROM event_engine.subscriptions AS s) AS s,
+			(SELECT COALESCE(sum(p.delivered), 0) AS delivered,
+				COALESCE(sum(p.failed), 0) AS failed,
+				max(p.moved_at) AS moved_at
+			FROM event_engine.subscription_progress() AS p) AS p,
+			(SELECT COALESCE(sum(n.delivered), 0) AS delivered,
+				COALESCE(sum(n.failed), 0) AS failed
+			FROM event_engine.delivery_counts AS n
+			JOIN event_engine.subscriptions AS s
+				ON s.number = n.subscription_number) AS n;
 	SELECT count(*) AS definitions INTO registry
 		FROM event_engine.event_definitions;
 	SELECT count(*) INTO stranded FROM (SELECT FROM event_engine.event_dead_letters

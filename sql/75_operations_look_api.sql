@@ -38,6 +38,72 @@ COMMENT ON VIEW event_engine.stat_backlog IS
 	'How many events wait for each subscription, and since when.';
 
 /*
+ * waiting_since: the active subscriptions that have yet to take an event of
+ * the log that came before a time, and when the oldest of those came.
+ *
+ *	before		of the events
+ *	looks		how many subscriptions are looked at one by one: those furthest
+ *				behind
+ *	events		how many events are looked at for all others, from where the
+ *				first of these stands
+ *
+ * So its cost is bounded, and with no more than looks subscriptions it tells
+ * of all.  Beyond, one that is not far behind may be missed.
+ */
+CREATE FUNCTION event_engine.waiting_since(before timestamptz,
+		looks integer DEFAULT 1000, events integer DEFAULT 10000)
+	RETURNS TABLE (subscription_number integer, oldest_at timestamptz)
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+	furthest integer[];
+	next_seq bigint;
+BEGIN
+	SELECT COALESCE(array_agg(f.number ORDER BY f.place)
+				FILTER (WHERE f.place <= waiting_since.looks), '{}'),
+			max(f.seq) FILTER (WHERE f.place > waiting_since.looks)
+		INTO furthest, next_seq
+		FROM (SELECT s.number, p.seq,
+				row_number() OVER (ORDER BY p.seq, s.number) AS place
+			FROM event_engine.subscriptions AS s
+			JOIN event_engine.subscription_progress() AS p
+				ON p.subscription_number = s.number
+			WHERE s.status = 'active'
+				AND NOT COALESCE((s.options -> 'immediate')::boolean, false)
+			ORDER BY p.seq, s.number
+			LIMIT waiting_since.looks::bigint + 1) AS f;
+	RETURN QUERY
+		SELECT f.number, b.oldest_at
+		FROM unnest(furthest) AS f (number)
+		CROSS JOIN LATERAL event_engine.subscription_backlog(f.number, 1) AS b
+		WHERE b.oldest_at < waiting_since.before;
+	IF next_seq IS NULL THEN
+		RETURN;
+	END IF;
+	-- whom each event concerns, instead of what concerns each of very many
+	RETURN QUERY
+		SELECT w.number, min(w.created_at)
+		FROM (SELECT n.number, e.created_at, e.event
+			FROM (SELECT ROW(e.*)::event_engine.event AS event, e.created_at
+				FROM event_engine.events AS e
+				WHERE e.seq > next_seq AND e.created_at < waiting_since.before
+				ORDER BY e.seq LIMIT waiting_since.events) AS e
+			CROSS JOIN LATERAL event_engine.event_subscriptions(e.event)
+				AS n (number)
+			LIMIT waiting_since.events) AS w
+		JOIN event_engine.subscriptions AS s ON s.number = w.number
+			AND s.status = 'active'
+			AND NOT COALESCE((s.options -> 'immediate')::boolean, false)
+		WHERE w.number <> ALL (furthest)
+			AND NOT event_engine.passed_event(w.number, w.event)
+		GROUP BY w.number;
+END
+$$;
+COMMENT ON FUNCTION event_engine.waiting_since(timestamptz, integer, integer) IS
+	'The subscriptions that have yet to take an event that came before a time, at a bounded cost.';
+
+/*
  * event_deliveries: where is this event, for each subscription that it
  * concerns?
  *

@@ -26,10 +26,16 @@ SELECT s.subscriber::text,
 		WHEN x.status IS NOT NULL THEN x.status
 		WHEN p.finished_at IS NOT NULL
 			OR (s.options -> 'immediate')::boolean THEN 'delivered'
+		-- before all that was looked at here
+		WHEN event_engine.had_passed_event(s.number, given) THEN
+			CASE WHEN s.options ->> 'start' = 'now'
+				AND given.created_at < s.created_at THEN 'before'
+				ELSE 'delivered' END
 		WHEN NOT event_engine.passed_event(s.number, given) THEN 'pending'
-		WHEN s.options ->> 'start' = 'now' AND given.created_at < s.created_at
-			THEN 'before'
-		ELSE 'delivered' END,
+		-- meanwhile, and perhaps it has failed
+		ELSE (SELECT CASE t.state WHEN 'retry' THEN 'retrying'
+				WHEN 'done' THEN 'delivered' ELSE t.state END
+			FROM event_engine.delivery_state(s, given) AS t) END,
 	concat_ws(', ',
 		CASE COALESCE(d.attempts, l.attempts, x.retry_count, p.attempt)
 			WHEN 0 THEN NULL WHEN 1 THEN '1 attempt'

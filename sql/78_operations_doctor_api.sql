@@ -266,20 +266,21 @@ CREATE FUNCTION event_engine.doctor_deliveries(patience interval)
 	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 SELECT f.severity, f.code, f.what, format('subscription %L, role %I%s',
 	s.subscriber, s.owner::regrole::text, ', ' || s.handler), f.since, f.cure
-FROM event_engine.subscriptions AS s
-CROSS JOIN LATERAL (
-	SELECT 'critical' AS severity, 'subscription_broken' AS code,
+FROM (
+	SELECT s.number, 'critical' AS severity, 'subscription_broken' AS code,
 		format('It cannot be delivered: %s.', s.status_reason) AS what,
 		s.updated_at AS since,
 		format('Mend it (event_engine.update_subscription(%L, handler => ...)), then SELECT event_engine.resume_subscription(%1$L);', s.subscriber) AS cure
+	FROM event_engine.subscriptions AS s
 	WHERE s.status = 'broken'
 	UNION ALL
-	SELECT 'notice', 'subscription_paused',
+	SELECT s.number, 'notice', 'subscription_paused',
 		format('It is paused%s.', ': ' || s.status_reason), s.updated_at,
 		format('SELECT event_engine.resume_subscription(%L);', s.subscriber)
+	FROM event_engine.subscriptions AS s
 	WHERE s.status = 'paused'
 	UNION ALL
-	SELECT 'warning', 'breaker_open',
+	SELECT s.number, 'warning', 'breaker_open',
 		format('Its circuit breaker is %s: the handler fails%s.',
 			replace(c.breaker, '_', ' '), (SELECT ', ' || quote_literal(d.last_error)
 				FROM event_engine.deliveries AS d
@@ -287,27 +288,29 @@ CROSS JOIN LATERAL (
 				ORDER BY d.updated_at DESC LIMIT 1)),
 		c.breaker_since,
 		format('Mend what the handler needs; it is tried again by itself, or at once with SELECT event_engine.resume_subscription(%L);', s.subscriber)
-	FROM event_engine.subscription_counters(s.number, s.id) AS c
+	FROM event_engine.subscriptions AS s
+	CROSS JOIN LATERAL event_engine.subscription_counters(s.number, s.id) AS c
 	WHERE s.status = 'active' AND c.breaker <> 'closed'
 	UNION ALL
-	SELECT 'warning', 'keys_halted',
+	SELECT s.number, 'warning', 'keys_halted',
 		format('%s key(s) are held up by an event that was given up; %s event(s) wait behind.',
-			h.keys, h.parked), h.since,
+			count(*), sum(k.parked)), min(k.since),
 		format('SELECT event_engine.redrive_dead_letters(subscriber => %L); or event_engine.discard_dead_letters(subscriber => %1$L);', s.subscriber)
-	FROM (SELECT count(*) AS keys, sum(k.parked) AS parked, min(k.since) AS since
-		FROM event_engine.held_up_keys AS k
-		WHERE k.subscriber = s.subscriber AND k.status = 'halted') AS h
-	WHERE h.keys > 0
+	FROM event_engine.held_up_keys AS k
+	JOIN event_engine.subscriptions AS s ON s.subscriber = k.subscriber
+	WHERE k.status = 'halted'
+	GROUP BY s.number, s.subscriber
 	UNION ALL
-	SELECT 'warning', 'subscription_behind',
+	SELECT s.number, 'warning', 'subscription_behind',
 		format('Its oldest event has waited for %s.',
-			date_trunc('second', clock_timestamp() - b.oldest_at)),
-		b.oldest_at,
+			date_trunc('second', clock_timestamp() - w.oldest_at)),
+		w.oldest_at,
 		CASE s.kind WHEN 'pull' THEN 'See that its clients run.'
 			ELSE 'See what its handler does (stat_workers, pg_stat_activity); give it event_engine.event[] or a greater concurrency.' END
-	FROM event_engine.subscription_backlog(s.number, 1) AS b
-	WHERE s.status = 'active' AND b.oldest_at < clock_timestamp() - patience
+	FROM event_engine.waiting_since(clock_timestamp() - patience) AS w
+	JOIN event_engine.subscriptions AS s ON s.number = w.subscription_number
 	) AS f
+JOIN event_engine.subscriptions AS s ON s.number = f.number
 UNION ALL
 SELECT CASE WHEN d.recent > 0 THEN 'warning' ELSE 'notice' END, 'dead_letters',
 	format('%s dead letter(s) wait for a decision, %s of them of the last hour; the latest says %L.',

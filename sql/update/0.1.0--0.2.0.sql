@@ -26,6 +26,9 @@ DROP VIEW event_engine.duties;
 -- check_owner() does it for all
 DROP FUNCTION event_engine.check_rule_owner(oid, event_engine.event_rules);
 
+-- it takes how many subscriptions are told of one by one
+DROP FUNCTION event_engine.metrics();
+
 \new 61_workflow_late_state.sql
 \new 63_workflow_look_state.sql
 \new 64_workflow_postponed_state.sql

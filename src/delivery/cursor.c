@@ -155,11 +155,11 @@ ee_cursor_load(int32 number, int32 lane)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("events are delivered in transactions of isolation level READ COMMITTED only")));
-	return ee_cursor_peek(number, lane);
+	return ee_cursor_peek(number, lane, true);
 }
 
 EeCursor *
-ee_cursor_peek(int32 number, int32 lane)
+ee_cursor_peek(int32 number, int32 lane, bool latest)
 {
 	static EePlan latest_move =
 		EE_PLAN("SELECT " CURSOR_COLUMNS
@@ -185,10 +185,10 @@ ee_cursor_peek(int32 number, int32 lane)
 	ee_plan_by_index(&frame);
 	values[0] = Int32GetDatum(number);
 	values[1] = Int32GetDatum(lane);
-	moved = ee_plan_execute(&latest_move, values, NULL, false, 1) > 0 ||
-		ee_plan_execute(&gathered, values, NULL, false, 1) > 0;
+	moved = ee_plan_execute(&latest_move, values, NULL, !latest, 1) > 0 ||
+		ee_plan_execute(&gathered, values, NULL, !latest, 1) > 0;
 	values[1] = Int32GetDatum(ee_lane_origin(ee_lane_epoch(lane)));
-	if (!moved && ee_plan_execute(&gathered, values, NULL, false, 1) == 0)
+	if (!moved && ee_plan_execute(&gathered, values, NULL, !latest, 1) == 0)
 		ereport(ERROR,
 				(errcode(EE_ERRCODE_UNKNOWN_SUBSCRIPTION),
 				 errmsg("subscription number %d has no cursor", number),

@@ -51,8 +51,11 @@ extern bool ee_cursor_try_lock_all(int32 number);
  */
 extern EeCursor *ee_cursor_load(int32 number, int32 lane);
 
-/* As the transaction sees it, without the lock: to tell of, not to deliver. */
-extern EeCursor *ee_cursor_peek(int32 number, int32 lane);
+/*
+ * Without the lock, to tell of and not to deliver: the latest that there is, or
+ * what the snapshot in use sees.
+ */
+extern EeCursor *ee_cursor_peek(int32 number, int32 lane, bool latest);
 
 /* Store as the next move, in the transaction of its effects. */
 extern void ee_cursor_store(int32 number, int32 lane, EeCursor *cursor);

@@ -27,9 +27,11 @@
 
 #define KEY_REPLAYED	"replayed"
 
+static bool passed(FunctionCallInfo fcinfo, bool latest);
 static Jsonb *marked_metadata(Jsonb *metadata);
 
 PG_FUNCTION_INFO_V1(ee_sql_passed_event);
+PG_FUNCTION_INFO_V1(ee_sql_had_passed_event);
 PG_FUNCTION_INFO_V1(ee_sql_call_handler);
 PG_FUNCTION_INFO_V1(ee_sql_process_subscription);
 
@@ -74,10 +76,23 @@ marked_metadata(Jsonb *metadata)
 
 /*
  * passed_event(number integer, event) RETURNS boolean.  Without the lock of
- * the subscription, so that it tells of a moment.
+ * the subscription, so that it tells of a moment: of now, or of when the
+ * statement began, as the other rows that this sees.
  */
 Datum
 ee_sql_passed_event(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(passed(fcinfo, true));
+}
+
+Datum
+ee_sql_had_passed_event(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(passed(fcinfo, false));
+}
+
+static bool
+passed(FunctionCallInfo fcinfo, bool latest)
 {
 	const EeSubscription *subscription =
 		ee_routing_cache_by_number(PG_GETARG_INT32(0), false);
@@ -87,12 +102,12 @@ ee_sql_passed_event(PG_FUNCTION_ARGS)
 
 	ee_envelope_deform(PG_GETARG_DATUM(1), &event);
 	cursor = ee_cursor_peek(subscription->number,
-							ee_lane_for(subscription, &event));
+							ee_lane_for(subscription, &event), latest);
 	xid = EE_EVENT_VALUE(&event, EE_EVENT_XID);
-	PG_RETURN_BOOL(ee_log_cursor_passed(&cursor->at,
-										DatumGetInt64(EE_EVENT_VALUE(&event,
-																	 EE_EVENT_SEQ)),
-										U64FromFullTransactionId(DatumGetFullTransactionId(xid))));
+	return ee_log_cursor_passed(&cursor->at,
+								DatumGetInt64(EE_EVENT_VALUE(&event,
+															 EE_EVENT_SEQ)),
+								U64FromFullTransactionId(DatumGetFullTransactionId(xid)));
 }
 
 /* call_handler(number integer, event) RETURNS boolean: again, and marked. */

@@ -191,6 +191,10 @@ extern EeDatabaseSlot *ee_shared_my_database(void);
 extern bool ee_shared_executor_exists(Oid dbid, Oid roleid, int member);
 extern bool ee_shared_executor_runs(Oid dbid, Oid roleid, int member);
 extern bool ee_shared_executor_retire(void);
+
+/* Somebody ends this process on purpose.  For a signal handler. */
+extern void ee_shared_note_terminated(void);
+extern bool ee_shared_was_terminated(void);
 extern void ee_shared_executor_nudge(Oid dbid, Oid roleid);
 
 /*

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -18,6 +20,8 @@
 
 /* A slot whose process has not come up after so long is free again. */
 #define START_TIMEOUT_MS	30000
+
+static volatile sig_atomic_t terminated = false;
 
 EeDatabaseSlot *ee_shared_own_database = NULL;
 EeWorkerSlot *ee_shared_own_worker = NULL;
@@ -378,6 +382,19 @@ ee_shared_executor_retire(void)
 	return true;
 }
 
+/* In a signal handler. */
+void
+ee_shared_note_terminated(void)
+{
+	terminated = true;
+}
+
+bool
+ee_shared_was_terminated(void)
+{
+	return terminated;
+}
+
 static void
 detach_executor(int code, Datum arg)
 {
@@ -420,7 +437,8 @@ leave_to_router(EeDatabaseSlot *db, bool failed)
 	(void) ee_shared_pattern_take(&ee_shared_own_worker->news, &news);
 	if (failed)
 	{
-		pg_atomic_fetch_add_u32(&db->failures, 1);
+		if (!terminated)
+			pg_atomic_fetch_add_u32(&db->failures, 1);
 		news = interest;
 		if (ee_shared_pattern_empty(&interest))
 			ee_shared_pattern_all(&news);

@@ -38,6 +38,7 @@ static bool is_ours(const ErrorData *error);
 static bool speaks_of_us(const char *text);
 static void publish(const EeIncident *incident, uint32 missed);
 static Jsonb *payload_of(const EeIncident *incident, uint32 missed);
+static void publish_service(const EeUnit *unit, const char *pattern);
 static Jsonb *ask(EePlan *plan, Datum *values, const char *nulls);
 
 void
@@ -189,8 +190,19 @@ ask(EePlan *plan, Datum *values, const char *nulls)
 void
 ee_incident_started(const EeUnit *unit)
 {
-	static const char pattern[] = "system.service.started";
-	static EePlan started =
+	publish_service(unit, "system.service.started");
+}
+
+void
+ee_incident_stopped(const EeUnit *unit)
+{
+	publish_service(unit, "system.service.stopped");
+}
+
+static void
+publish_service(const EeUnit *unit, const char *pattern)
+{
+	static EePlan service =
 		EE_PLAN("SELECT jsonb_build_object('version', $1, "
 				"'pid', pg_backend_pid(), 'database', current_database(), "
 				"'serverStartedAt', pg_postmaster_start_time())", "text");
@@ -200,7 +212,7 @@ ee_incident_started(const EeUnit *unit)
 	if (ee_engine_event_wanted(pattern))
 	{
 		value = CStringGetTextDatum(EE_VERSION);
-		ee_engine_event_publish(pattern, ask(&started, &value, NULL), NULL,
+		ee_engine_event_publish(pattern, ask(&service, &value, NULL), NULL,
 								NULL);
 	}
 	unit->commit();

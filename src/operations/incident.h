@@ -15,5 +15,6 @@ extern void ee_incident_init(void);
 /* The router: publish what has been written down; has started. */
 extern void ee_incident_publish(const EeUnit *unit);
 extern void ee_incident_started(const EeUnit *unit);
+extern void ee_incident_stopped(const EeUnit *unit);
 
 #endif							/* EE_INCIDENT_H */

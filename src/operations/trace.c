@@ -359,8 +359,7 @@ ee_sql_event_subscriptions(PG_FUNCTION_ARGS)
 	ee_envelope_deform(PG_GETARG_DATUM(0), &event);
 	pattern = DatumGetTextPP(EE_EVENT_VALUE(&event, EE_EVENT_PATTERN));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	foreach(lc, ee_routing_cache_lookup(VARDATA_ANY(pattern),
-										VARSIZE_ANY_EXHDR(pattern)))
+	foreach(lc, ee_routing_cache_candidates(&event))
 	{
 		EeSubscription *subscription = lfirst(lc);
 		Asked		asked = {subscription, &event, false};

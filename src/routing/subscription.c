@@ -23,6 +23,7 @@
 
 #include "ground/extension.h"
 #include "ground/option.h"
+#include "registry/right_watch.h"
 #include "routing/subscription.h"
 
 /* The columns of event_engine.subscriptions. */
@@ -146,6 +147,7 @@ from_tuple(HeapTuple tuple, TupleDesc desc, MemoryContext scratch)
 		result->idempotency_key = pstrdup(result->idempotency_key);
 	result->matcher = ee_match_compile(match, filter_path, filters);
 	ee_match_restrict(result->matcher, result->owner);
+	ee_right_watch_follow(result->owner);
 	MemoryContextReset(scratch);
 	return result;
 }

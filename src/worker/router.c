@@ -15,6 +15,7 @@
 #include <malloc.h>
 #endif
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -36,6 +37,7 @@
 #include "operations/maintenance.h"
 #include "operations/queue_depth.h"
 #include "registry/registry_cache.h"
+#include "registry/right_watch.h"
 #include "routing/subscription.h"
 #include "store/log_state.h"
 #include "store/milestone.h"
@@ -53,6 +55,8 @@
 #define MANY_SUBSCRIPTIONS		1000
 /* Between two starts of an executor that keeps failing. */
 #define RESTART_INTERVAL_MS		500
+/* Between two starts of one that somebody keeps terminating. */
+#define TERMINATED_INTERVAL_MS	100
 #define RESTART_INTERVAL_MAX_MS	60000
 /* A role that sleeps is worth waking when the log has grown by so much. */
 #define BEHIND_WORTH			1000
@@ -90,6 +94,7 @@ static bool had_patterns = false;
 /* when a role without an executor is due; DT_NOBEGIN: to be looked up */
 static TimestampTz next_due = DT_NOBEGIN;
 
+static void tell_at_exit(int code, Datum arg);
 static void read_roles(void);
 static void keep_shared(const List *subscriptions, TimestampTz as_of);
 static void add_to_role(const EeSubscription *subscription, int members,
@@ -127,6 +132,7 @@ ee_router_main(Datum arg)
 	/* what executors that we start do not see, we shall */
 	(void) ee_log_watch_late();
 	ee_incident_started(&ee_worker_unit);
+	before_shmem_exit(tell_at_exit, (Datum) 0);
 	read_roles();
 	watch();
 	polled_at = GetCurrentTimestamp();
@@ -215,11 +221,28 @@ ee_router_main(Datum arg)
 	}
 }
 
+/*
+ * Told to stop, with the server or alone.  As with the server's own callbacks
+ * of this kind nothing can interrupt it any more: it waits for no lock and for
+ * no standby, and rather says nothing.
+ */
+static void
+tell_at_exit(int code, Datum arg)
+{
+	if (!ee_shared_was_terminated())
+		return;
+	AbortOutOfAnyTransaction();
+	synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
+	if (ee_worker_is_free(EE_REL_EVENTS))
+		ee_incident_stopped(&ee_worker_unit);
+}
+
 /* ------------------------------------------------------------------- roles */
 
 static bool
 roles_are_current(void)
 {
+	ee_worker_heed_rights();
 	return subscriptions_generation ==
 		ee_invalidate_generation(EE_REL_SUBSCRIPTIONS) &&
 		registry_generation ==
@@ -244,6 +267,7 @@ read_roles(void)
 
 	roles = NIL;
 	ee_worker_begin();
+	(void) ee_right_watch_generation();
 	subscriptions_generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 	registry_generation = ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -513,8 +537,9 @@ wake_behind(TimestampTz now)
 }
 
 /*
- * Where none has failed since, it may start at once; else it waits, twice as
- * long each time until one has run for a while.
+ * Where none has failed since, it may start at once, but for one that ended
+ * as soon as it had begun; else it waits, twice as long each time until one
+ * has run for a while.  One that was terminated has not failed.
  */
 static bool
 may_start(Role *role, TimestampTz now)
@@ -524,12 +549,15 @@ may_start(Role *role, TimestampTz now)
 	if (failures == role->failures ||
 		ee_clock_exceeds(role->started_at, now,
 								   RESTART_INTERVAL_MAX_MS))
+	{
 		role->delay_ms = RESTART_INTERVAL_MS;
-	else if (!ee_clock_exceeds(role->started_at, now,
+		return role->started_at == 0 ||
+			ee_clock_exceeds(role->started_at, now, TERMINATED_INTERVAL_MS);
+	}
+	if (!ee_clock_exceeds(role->started_at, now,
 										 role->delay_ms))
 		return false;
-	else
-		role->delay_ms = Min(role->delay_ms * 2, RESTART_INTERVAL_MAX_MS);
+	role->delay_ms = Min(role->delay_ms * 2, RESTART_INTERVAL_MAX_MS);
 	return true;
 }
 

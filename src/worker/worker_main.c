@@ -37,10 +37,12 @@
 #include "ground/extension.h"
 #include "ground/library_version.h"
 #include "ground/shared.h"
+#include "registry/right_watch.h"
 #include "worker/worker_main.h"
 
 #define STATISTICS_INTERVAL_MS	1000
 
+static void note_and_die(SIGNAL_ARGS);
 static void override(const char *name, const char *value);
 static bool lock_extension(void);
 static bool version_fits(void);
@@ -115,8 +117,16 @@ void
 ee_worker_signals(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, note_and_die);
 	BackgroundWorkerUnblockSignals();
+}
+
+/* Who is terminated on purpose has not failed. */
+static void
+note_and_die(SIGNAL_ARGS)
+{
+	ee_shared_note_terminated();
+	die(postgres_signal_arg);
 }
 
 static void
@@ -257,6 +267,20 @@ ee_worker_begin(void)
 		proc_exit(1);
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void
+ee_worker_heed_rights(void)
+{
+	bool		begun = IsTransactionState();
+
+	if (!ee_right_watch_pending())
+		return;
+	if (!begun)
+		ee_worker_begin();
+	(void) ee_right_watch_generation();
+	if (!begun)
+		ee_worker_commit();
 }
 
 static bool

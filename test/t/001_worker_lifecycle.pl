@@ -60,6 +60,19 @@ foreach my $kind ('executor', 'executor', 'executor', 'router', 'launcher')
 		'0', "the $kind has left no lock behind");
 }
 
+# ---- who is terminated on purpose has not failed: the next does not wait longer and longer
+
+$node->safe_psql('shop', 'CREATE TABLE ended (pid integer PRIMARY KEY)');
+wait_until($node, 'shop', <<'SQL', 'twenty executors come, one after the other');
+WITH own AS (
+	INSERT INTO ended SELECT w.pid FROM event_engine.stat_workers AS w
+	WHERE w.kind = 'executor' AND w.database = current_database()
+		AND w.state <> 'starting' AND pg_terminate_backend(w.pid)
+	ON CONFLICT DO NOTHING RETURNING pid)
+SELECT (SELECT count(*) FROM ended) + (SELECT count(*) FROM own) >= 20
+SQL
+delivers('shop', 'after all of them');
+
 # ---- DROP EXTENSION while a handler runs: waits for it, and no deadlock
 
 my $gate = $node->background_psql('shop');

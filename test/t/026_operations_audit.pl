@@ -114,8 +114,16 @@ wait_for_event('system.queue.high', q(e.payload ->> 'subscriber' IN ('mine', 'af
 $node->safe_psql('shop', q(SELECT event_engine.seek_subscription(s, 'now') FROM unnest('{mine,after,made}'::text[]) AS s));
 wait_for_event('system.queue.normal', 'true', 'and short again');
 my $starts = $node->safe_psql('shop', q(SELECT count(*) FROM event_engine.events WHERE pattern = 'system.service.started'));
+my $router = $node->safe_psql('shop', q(SELECT pid FROM event_engine.stat_workers WHERE kind = 'router' AND database = 'shop'));
 $node->restart;
 wait_until($node, 'shop', qq(SELECT count(*) > $starts FROM event_engine.events WHERE pattern = 'system.service.started'), 'the service starts');
+my $stops = q(SELECT e.payload ->> 'pid' FROM event_engine.events AS e WHERE e.pattern = 'system.service.stopped' ORDER BY e.seq DESC LIMIT 1);
+is($node->safe_psql('shop', $stops), $router, 'and had been stopped before');
+$starts = $node->safe_psql('shop', q(SELECT count(*) FROM event_engine.events WHERE pattern = 'system.service.started'));
+$node->stop('immediate');
+$node->start;
+wait_until($node, 'shop', qq(SELECT count(*) > $starts FROM event_engine.events WHERE pattern = 'system.service.started'), 'it starts after a crash');
+is($node->safe_psql('shop', $stops), $router, 'which nobody could tell of');
 
 # A restore brings what is configured, and tells of none of it.
 my $dump = PostgreSQL::Test::Utils::tempdir . '/dump.sql';
