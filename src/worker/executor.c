@@ -44,7 +44,6 @@
 #include "ground/invalidate.h"
 #include "ground/shared.h"
 #include "registry/registry_cache.h"
-#include "registry/right_watch.h"
 #include "routing/subscription.h"
 #include "worker/executor.h"
 #include "worker/helper.h"
@@ -394,7 +393,6 @@ read_set(void)
 										ALLOCSET_DEFAULT_SIZES);
 	ee_worker_begin();
 	old = MemoryContextSwitchTo(set_context);
-	(void) ee_right_watch_generation();
 	subscriptions_generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 	registry_generation = ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
 	PushActiveSnapshot(GetLatestSnapshot());
