@@ -54,6 +54,7 @@
 static bool lock_moves(void);
 static void release(int32 number, uint16 part, LOCKMODE mode);
 static void subscription_tag(LOCKTAG *tag, int32 number, uint16 part);
+static EeCursor *look_up(int32 number, int32 lane, bool latest);
 static EeCursor *read_cursor(HeapTuple tuple, TupleDesc desc);
 static void cursor_values(int32 number, int32 lane, const EeCursor *cursor,
 						  Datum *values, bool *nulls);
@@ -155,11 +156,23 @@ ee_cursor_load(int32 number, int32 lane)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("events are delivered in transactions of isolation level READ COMMITTED only")));
-	return ee_cursor_peek(number, lane, true);
+	return ee_cursor_peek(number, lane);
 }
 
 EeCursor *
-ee_cursor_peek(int32 number, int32 lane, bool latest)
+ee_cursor_peek(int32 number, int32 lane)
+{
+	return look_up(number, lane, true);
+}
+
+EeCursor *
+ee_cursor_seen(int32 number, int32 lane)
+{
+	return look_up(number, lane, false);
+}
+
+static EeCursor *
+look_up(int32 number, int32 lane, bool latest)
 {
 	static EePlan latest_move =
 		EE_PLAN("SELECT " CURSOR_COLUMNS

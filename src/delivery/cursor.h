@@ -52,10 +52,11 @@ extern bool ee_cursor_try_lock_all(int32 number);
 extern EeCursor *ee_cursor_load(int32 number, int32 lane);
 
 /*
- * Without the lock, to tell of and not to deliver: the latest that there is, or
- * what the snapshot in use sees.
+ * Without the lock, to tell of and not to deliver: as of now, or as the
+ * snapshot in use sees it.
  */
-extern EeCursor *ee_cursor_peek(int32 number, int32 lane, bool latest);
+extern EeCursor *ee_cursor_peek(int32 number, int32 lane);
+extern EeCursor *ee_cursor_seen(int32 number, int32 lane);
 
 /* Store as the next move, in the transaction of its effects. */
 extern void ee_cursor_store(int32 number, int32 lane, EeCursor *cursor);

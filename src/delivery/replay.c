@@ -98,11 +98,13 @@ passed(FunctionCallInfo fcinfo, bool latest)
 		ee_routing_cache_by_number(PG_GETARG_INT32(0), false);
 	EeEvent		event;
 	EeCursor   *cursor;
+	int32		lane;
 	Datum		xid;
 
 	ee_envelope_deform(PG_GETARG_DATUM(1), &event);
-	cursor = ee_cursor_peek(subscription->number,
-							ee_lane_for(subscription, &event), latest);
+	lane = ee_lane_for(subscription, &event);
+	cursor = latest ? ee_cursor_peek(subscription->number, lane) :
+		ee_cursor_seen(subscription->number, lane);
 	xid = EE_EVENT_VALUE(&event, EE_EVENT_XID);
 	return ee_log_cursor_passed(&cursor->at,
 								DatumGetInt64(EE_EVENT_VALUE(&event,
