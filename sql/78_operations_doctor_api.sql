@@ -57,6 +57,8 @@ WITH workers AS (
 	SELECT current_setting('shared_preload_libraries') ~ '\yevent_engine\y'
 			AS preloaded,
 		current_setting('max_worker_processes')::integer AS processes,
+		-- as the launcher has it
+		GREATEST(p.places - GREATEST(p.places / 3, 1), 1) AS routers,
 		current_setting('event_engine.worker_slots', true)::integer AS slots,
 		current_setting('event_engine.worker_executors_per_role', true)::integer
 			AS per_role,
@@ -67,6 +69,8 @@ WITH workers AS (
 		current_setting('event_engine.store_high_watermark')::integer AS mark,
 		current_setting('event_engine.store_backpressure') AS backpressure,
 		current_setting('event_engine.store_partition_period') AS period
+	FROM (SELECT current_setting('max_worker_processes')::integer - 2 AS places)
+		AS p
 )
 SELECT CASE WHEN waiting.roles IS NOT NULL THEN 'critical' ELSE 'notice' END,
 	'not_preloaded',
@@ -86,7 +90,12 @@ UNION ALL
 SELECT 'critical', 'no_router',
 	'The router of this database is not running: no executor is started, and nobody does the upkeep.',
 	'database ' || quote_ident(current_database()), NULL,
-	'Look into the server''s log; increase max_worker_processes if it says that there is no slot.'
+	CASE WHEN workers.routers >= 128
+		THEN 'As many databases as can have one do: let pg_cron call event_engine.process_batch() and event_engine.run_maintenance() here.'
+		WHEN workers.routers >= settings.routers
+		THEN format('%s other databases have one, and there is room for no more: ALTER SYSTEM SET max_worker_processes = %s; then restart. Or let pg_cron call event_engine.process_batch() and event_engine.run_maintenance() here.',
+			workers.routers, settings.processes * 2)
+		ELSE 'Look into the server''s log; increase max_worker_processes if it says that there is no slot.' END
 FROM settings, workers
 WHERE settings.preloaded AND workers.launchers > 0 AND workers.mine = 0
 UNION ALL

@@ -49,6 +49,9 @@ static bool warned_slots = false;
 
 static List *list_databases(MemoryContext context);
 static void visit(Oid dbid);
+static int	router_room(void);
+static int	count_routers(void);
+static void warn_no_room(void);
 static void forget_dropped(void);
 
 void
@@ -147,16 +150,16 @@ visit(Oid dbid)
 									ABSENT_INTERVAL_MS))
 		return;
 
+	if (count_routers() >= router_room())
+	{
+		warn_no_room();
+		return;
+	}
 	slot = ee_shared_reserve_router(dbid, &running);
 	if (slot == NULL)
 	{
-		if (!running && !warned_slots)
-		{
-			ereport(WARNING,
-					(errmsg("event_engine serves at most %d databases",
-							EE_MAX_DATABASES)));
-			warned_slots = true;
-		}
+		if (!running)
+			warn_no_room();
 		return;
 	}
 	start.index = ee_shared_router_index(slot);
@@ -181,6 +184,54 @@ visit(Oid dbid)
 	}
 	else
 		warned_slots = false;
+}
+
+/*
+ * How many databases may have a router.  A router stays for as long as the
+ * extension does, so routers alone could take all places that the server has
+ * for background workers, and nobody would deliver: a third of them is left
+ * to executors, who take turns.  Two are ours and that of the server's
+ * logical replication.
+ */
+static int
+router_room(void)
+{
+	int			places = max_worker_processes - 2;
+
+	return Min(Max(places - Max(places / 3, 1), 1), EE_MAX_DATABASES);
+}
+
+static int
+count_routers(void)
+{
+	int			n = 0;
+
+	for (int i = 0; i < EE_MAX_DATABASES; i++)
+	{
+		EeDatabaseSlot *slot = ee_shared_database(i);
+
+		if (OidIsValid(pg_atomic_read_u32(&slot->dbid)) &&
+			slot->state != EE_SLOT_FREE)
+			n++;
+	}
+	return n;
+}
+
+static void
+warn_no_room(void)
+{
+	int			room = router_room();
+
+	if (warned_slots)
+		return;
+	warned_slots = true;
+	ereport(WARNING,
+			(errmsg("event_engine has workers for %d databases, and no room for another",
+					room),
+			 errdetail("Other databases get theirs when one of these is dropped, or the extension in it."),
+			 room < EE_MAX_DATABASES ?
+			 errhint("Increase max_worker_processes: two thirds of it are for databases, the others for executors.") :
+			 errhint("event_engine.process_batch() and run_maintenance() do the work elsewhere.")));
 }
 
 /* Databases that are gone, here and among the slots. */
