@@ -62,8 +62,20 @@ SELECT count(*) FROM event_engine.trace_events('chain', 10);
 SELECT event_engine.trace_events('chain', 0);
 SELECT count(*) FROM event_engine.trace_events('nothing');
 
-SELECT count(event_engine.unsubscribe(s)) FROM unnest('{trace-billing,trace-mailer,trace-puller,trace-other,trace-raising}'::text[]) AS s;
-DROP FUNCTION trace_broken, trace_pay;
+-- A statement that began before an event failed, and sees the cursor behind it.
+CREATE FUNCTION trace_failing(e event_engine.event) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+SELECT event_engine.subscribe('trace-failing', '{mail.sent}', 'trace_failing', options => '{"backoff_ms": 3600000}') IS NOT NULL AS ok;
+SELECT event_engine.publish_event('mail.sent', '"failing"') AS failing \gset
+SELECT event_engine.had_passed_event(s.number, e) AS before,
+	event_engine.process_batch(10, 'trace-failing') AS delivered,
+	event_engine.had_passed_event(s.number, e) AS had_passed,
+	event_engine.passed_event(s.number, e) AS passed,
+	(event_engine.delivery_state(s, e)).state
+FROM event_engine.subscriptions AS s, event_engine.get_event(:'failing') AS e
+WHERE s.subscriber = 'trace-failing';
+
+SELECT count(event_engine.unsubscribe(s)) FROM unnest('{trace-billing,trace-mailer,trace-puller,trace-other,trace-raising,trace-failing}'::text[]) AS s;
+DROP FUNCTION trace_broken, trace_pay, trace_failing;
 DELETE FROM event_engine.event_keys;
 DELETE FROM event_engine.event_dead_letters;
 DELETE FROM event_engine.event_definitions WHERE pattern IN ('order.placed', 'order.paid', 'mail.sent');
