@@ -14,7 +14,7 @@
 #include "delivery/flow.h"
 #include "delivery/offer.h"
 #include "ground/invalidate.h"
-#include "registry/right_watch.h"
+#include "registry/event_grant.h"
 
 /*
  * A range that spans fewer log positions than this, for each pattern wanted,
@@ -150,7 +150,7 @@ patterns_are_current(const EeDelivery *delivery)
 		ee_invalidate_generation(EE_REL_EVENT_DEFINITIONS) &&
 		(!ee_extension_has(EE_REL_EVENT_GRANTS) ||
 		 ee_invalidate_settled(EE_REL_EVENT_GRANTS)) &&
-		delivery->rights_generation == ee_right_watch_generation();
+		delivery->rights_generation == ee_event_grant_generation();
 }
 
 TupleTableSlot *

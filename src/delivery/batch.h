@@ -56,7 +56,7 @@ typedef struct EeDelivery
 	Datum	   *patterns;		/* the registered ones it wants; NULL: all */
 	int			n_patterns;		/* 0 with patterns: none */
 	uint64		registry_generation;	/* of definitions, before patterns */
-	uint64		rights_generation;	/* of its owner's rights, likewise */
+	uint64		rights_generation;	/* of grants, likewise */
 	EePatternSet interest;
 	EeHandlerName handler;
 	EeCursor   *cursor;			/* NULL: to be loaded */

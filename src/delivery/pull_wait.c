@@ -25,7 +25,6 @@
 #include "ground/plan.h"
 #include "ground/shared.h"
 #include "ground/subtransaction.h"
-#include "registry/right_watch.h"
 
 /* How soon to look again while another client is reading the log. */
 #define BUSY_INTERVAL_MS		5
@@ -110,14 +109,11 @@ look(void *arg, TimestampTz *next_look)
 {
 	Waiting    *waiting = arg;
 	MemoryContext old = MemoryContextSwitchTo(waiting->per_look);
-	uint64		generation;
-	EeSubscription *subscription;
+	uint64		generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
+	EeSubscription *subscription = ee_pull_subscription(waiting->subscriber);
 	TimestampTz until;
 	bool		found = false;
 
-	(void) ee_right_watch_generation();
-	generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
-	subscription = ee_pull_subscription(waiting->subscriber);
 	prepare_delivery(waiting, subscription, generation);
 	if (subscription->status == EE_SUBSCRIPTION_ACTIVE)
 	{

@@ -37,8 +37,8 @@
 #include "delivery/round.h"
 #include "ground/debug_point.h"
 #include "ground/invalidate.h"
+#include "registry/event_grant.h"
 #include "registry/registry_cache.h"
-#include "registry/right_watch.h"
 
 static const EeRoundCalls *registered[EE_N_SUBSCRIPTION_KINDS];
 
@@ -120,7 +120,7 @@ ee_round_expand(EeDelivery *delivery)
 
 	delivery->registry_generation =
 		ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
-	delivery->rights_generation = ee_right_watch_generation();
+	delivery->rights_generation = ee_event_grant_generation();
 	all = ee_registry_cache_patterns();
 	memset(&delivery->interest, 0, sizeof(delivery->interest));
 	/* whoever starts a workflow or lets one wait says so: ee_round_told() */

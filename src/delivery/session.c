@@ -29,7 +29,6 @@
 #include "ground/errors.h"
 #include "ground/identity.h"
 #include "ground/invalidate.h"
-#include "registry/right_watch.h"
 #include "store/milestone.h"
 
 /* A lane to which nothing was delivered is stored when it has come so far. */
@@ -139,7 +138,6 @@ ee_session_process_batch(int max, const char *only)
 				 errhint("What is waiting is delivered after the handler has ended.")));
 	do
 	{
-		(void) ee_right_watch_generation();
 		generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 		PushActiveSnapshot(GetLatestSnapshot());
 		subscriptions = ee_subscription_load_all(InvalidOid);

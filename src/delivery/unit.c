@@ -11,7 +11,6 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
 #include "delivery/broken.h"
 #include "delivery/handler.h"
@@ -23,7 +22,6 @@
 #include "ground/errors.h"
 #include "ground/invalidate.h"
 #include "ground/shared.h"
-#include "registry/right_watch.h"
 
 static void forget(EeDelivery *delivery);
 
@@ -83,17 +81,9 @@ ee_unit_enter(EeDelivery *delivery, EeRoundOutcome *outcome)
 		return false;
 	}
 	AcceptInvalidationMessages();
-	(void) ee_right_watch_generation();
 	if (delivery->generation != ee_invalidate_generation(EE_REL_SUBSCRIPTIONS))
 	{
 		*outcome = EE_ROUND_STALE;
-		return false;
-	}
-	/* it has no rights any more: its events wait for whoever inherits them */
-	if (!SearchSysCacheExists1(AUTHOID,
-							   ObjectIdGetDatum(delivery->subscription->owner)))
-	{
-		*outcome = EE_ROUND_LOCKED;
 		return false;
 	}
 	/* somebody who stood in for us may have had the lane until now */

@@ -31,6 +31,7 @@
 static void announcement_tag(LOCKTAG *tag, Oid relid);
 static void lock_announcement(Oid relid);
 static void relation_changed(Datum arg, Oid relid);
+static void rights_changed(void);
 static void roles_changed(Datum arg, int cacheid, uint32 hash);
 static void schema_changed(Datum arg, int cacheid, uint32 hash);
 
@@ -77,12 +78,6 @@ uint64
 ee_invalidate_objects_generation(void)
 {
 	return objects_generation;
-}
-
-void
-ee_invalidate_count(EeRelation relation)
-{
-	generations[relation]++;
 }
 
 void
@@ -189,16 +184,24 @@ relation_changed(Datum arg, Oid relid)
 		if (!OidIsValid(relid) || ee_extension_is_relation(relid, i))
 			generations[i]++;
 	}
+	if (OidIsValid(relid) &&
+		ee_extension_is_relation(relid, EE_REL_EVENT_GRANTS))
+		rights_changed();
 }
 
-/*
- * Who is a superuser, and who has whose privileges: what a role may have of
- * events.  Whom it concerns, right_watch.c finds out.
- */
+/* What a subscription may have is part of what is known of it. */
+static void
+rights_changed(void)
+{
+	generations[EE_REL_SUBSCRIPTIONS]++;
+}
+
+/* Who is a superuser, and who has whose privileges. */
 static void
 roles_changed(Datum arg, int cacheid, uint32 hash)
 {
 	generations[EE_REL_EVENT_GRANTS]++;
+	rights_changed();
 }
 
 /* A schema changed; only ours is of interest, or a reset of all caches. */

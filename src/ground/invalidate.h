@@ -50,9 +50,6 @@ extern uint64 ee_invalidate_objects_generation(void);
  */
 extern void ee_invalidate_announce(EeRelation relation);
 
-/* Count a change of the relation in this backend: what its rows come to. */
-extern void ee_invalidate_count(EeRelation relation);
-
 /*
  * Tell every session that the extension is another: what has been remembered
  * of it is looked up again.

@@ -48,7 +48,6 @@ typedef struct Grant
 	EePrivilege privilege;
 	EePattern	pattern;
 	char	   *tenant;			/* NULL: every one */
-	uint64		digest;			/* of pattern and tenant */
 } Grant;
 
 typedef struct AskedKey
@@ -164,25 +163,6 @@ ee_event_grant_any(Oid role, EePrivilege privilege)
 			has_privs_of_role(role, known->grants[i].grantee))
 			return true;
 	return false;
-}
-
-/* The order of the rows is of no account. */
-uint64
-ee_event_grant_digest(Oid role, EePrivilege privilege)
-{
-	GrantCache *known;
-	uint64		digest = 0;
-
-	if (unlikely(!ee_extension_has(EE_REL_EVENT_GRANTS)))
-		return 0;
-	known = current();
-	if (has_privs_of_role(role, known->owner))
-		return 1;
-	for (int i = 0; i < known->n_grants; i++)
-		if (known->grants[i].privilege == privilege &&
-			has_privs_of_role(role, known->grants[i].grantee))
-			digest += known->grants[i].digest;
-	return digest;
 }
 
 bool
@@ -371,14 +351,8 @@ read_grant(Grant *grant, EeRowScan *scan, HeapTuple tuple)
 	value = ee_registry_row_get(scan, tuple, GRANT_MATCH, &isnull);
 	match = DatumGetJsonbP(value);
 	ee_pattern_compile(&grant->pattern, &match->root, 0);
-	grant->digest = hash_bytes_extended((unsigned char *) VARDATA(match),
-										VARSIZE(match) - VARHDRSZ, 1);
 	value = ee_registry_row_get(scan, tuple, GRANT_TENANT, &isnull);
 	grant->tenant = isnull ? NULL : TextDatumGetCString(value);
-	if (grant->tenant != NULL)
-		grant->digest = hash_bytes_extended((unsigned char *) grant->tenant,
-											strlen(grant->tenant),
-											grant->digest);
 	return true;
 }
 

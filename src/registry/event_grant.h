@@ -40,12 +40,6 @@ extern const EeGranted *ee_event_grant_lookup(Oid role, EePrivilege privilege,
 extern bool ee_event_grant_any(Oid role, EePrivilege privilege);
 
 /*
- * All that a role has been granted of it, as a number: another one when that
- * is something else.
- */
-extern uint64 ee_event_grant_digest(Oid role, EePrivilege privilege);
-
-/*
  * What is looked up where the extension has yet to be updated to a version
  * that grants by event: everything, not to be remembered.
  */

@@ -23,7 +23,6 @@
 
 #include "ground/extension.h"
 #include "ground/option.h"
-#include "registry/right_watch.h"
 #include "routing/subscription.h"
 
 /* The columns of event_engine.subscriptions. */
@@ -147,7 +146,6 @@ from_tuple(HeapTuple tuple, TupleDesc desc, MemoryContext scratch)
 		result->idempotency_key = pstrdup(result->idempotency_key);
 	result->matcher = ee_match_compile(match, filter_path, filters);
 	ee_match_restrict(result->matcher, result->owner);
-	ee_right_watch_follow(result->owner);
 	MemoryContextReset(scratch);
 	return result;
 }

@@ -367,7 +367,6 @@ set_is_current(void)
 	if (set_context == NULL)
 		return false;
 	AcceptInvalidationMessages();
-	ee_worker_heed_rights();
 	return subscriptions_generation ==
 		ee_invalidate_generation(EE_REL_SUBSCRIPTIONS) &&
 		registry_generation ==

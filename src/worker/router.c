@@ -37,7 +37,6 @@
 #include "operations/maintenance.h"
 #include "operations/queue_depth.h"
 #include "registry/registry_cache.h"
-#include "registry/right_watch.h"
 #include "routing/subscription.h"
 #include "store/log_state.h"
 #include "store/milestone.h"
@@ -242,7 +241,6 @@ tell_at_exit(int code, Datum arg)
 static bool
 roles_are_current(void)
 {
-	ee_worker_heed_rights();
 	return subscriptions_generation ==
 		ee_invalidate_generation(EE_REL_SUBSCRIPTIONS) &&
 		registry_generation ==
@@ -267,7 +265,6 @@ read_roles(void)
 
 	roles = NIL;
 	ee_worker_begin();
-	(void) ee_right_watch_generation();
 	subscriptions_generation = ee_invalidate_watch(EE_REL_SUBSCRIPTIONS);
 	registry_generation = ee_invalidate_watch(EE_REL_EVENT_DEFINITIONS);
 	PushActiveSnapshot(GetLatestSnapshot());

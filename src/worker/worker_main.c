@@ -37,7 +37,6 @@
 #include "ground/extension.h"
 #include "ground/library_version.h"
 #include "ground/shared.h"
-#include "registry/right_watch.h"
 #include "worker/worker_main.h"
 
 #define STATISTICS_INTERVAL_MS	1000
@@ -267,20 +266,6 @@ ee_worker_begin(void)
 		proc_exit(1);
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-void
-ee_worker_heed_rights(void)
-{
-	bool		begun = IsTransactionState();
-
-	if (!ee_right_watch_pending())
-		return;
-	if (!begun)
-		ee_worker_begin();
-	(void) ee_right_watch_generation();
-	if (!begun)
-		ee_worker_commit();
 }
 
 static bool

@@ -63,10 +63,4 @@ extern const EeUnit ee_worker_unit;
  */
 extern bool ee_worker_is_free(EeRelation relation);
 
-/*
- * Where a role has changed: if that concerns an owner of subscriptions, it
- * counts as a change of these.  Begins a transaction if there is none.
- */
-extern void ee_worker_heed_rights(void);
-
 #endif							/* EE_WORKER_MAIN_H */
