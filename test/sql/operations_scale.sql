@@ -80,3 +80,5 @@ JOIN event_engine.subscriptions AS s USING (subscriber)
 JOIN event_engine.subscription_progress() AS p ON p.subscription_number = s.number
 LEFT JOIN event_engine.delivery_counts AS n ON n.subscription_number = s.number;
 DROP FUNCTION calls(text), series(integer);
+DROP EXTENSION event_engine;
+CREATE EXTENSION event_engine;
