@@ -36,8 +36,7 @@ ee_crash_guard_start(Oid owner, int member)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&note, values, NULL, false, 0);
-	starts = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-										 SPI_tuptable->tupdesc, 1, &isnull));
+	starts = DatumGetInt32(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return starts > 1;

@@ -170,8 +170,7 @@ rows_are_settled(int32 number, int64 last)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&left, values, NULL, false, 1);
-	found = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull));
+	found = DatumGetBool(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return !found;

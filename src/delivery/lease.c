@@ -74,8 +74,7 @@ gather(Oid relid, EePlan *take, EePlan *empty, EePlan *put_back)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(take, NULL, NULL, false, 0);
-	rows = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-						 &isnull);
+	rows = ee_plan_value(0, 1, &isnull);
 	ee_plan_execute(empty, NULL, NULL, false, 0);
 	if (!isnull)
 		ee_plan_execute(put_back, &rows, NULL, false, 0);

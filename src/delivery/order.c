@@ -125,8 +125,7 @@ load(EeDelivery *delivery)
 	for (uint64 i = 0; i < n; i++)
 	{
 		bool		isnull;
-		Datum		key = SPI_getbinval(SPI_tuptable->vals[i],
-										SPI_tuptable->tupdesc, 1, &isnull);
+		Datum		key = ee_plan_value(i, 1, &isnull);
 
 		ee_order_block(delivery, DatumGetTextPP(key));
 	}
@@ -389,8 +388,7 @@ ee_order_advance(EeDelivery *delivery, text **keys, int n)
 	for (uint64 i = 0; i < n_free; i++)
 	{
 		bool		isnull;
-		Datum		which = SPI_getbinval(SPI_tuptable->vals[i],
-										  SPI_tuptable->tupdesc, 1, &isnull);
+		Datum		which = ee_plan_value(i, 1, &isnull);
 
 		ee_order_free(delivery, keys[DatumGetInt32(which) - 1]);
 	}

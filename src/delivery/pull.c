@@ -250,8 +250,7 @@ something_is_due(int32 number, TimestampTz at)
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
 	ee_plan_execute(&due, values, NULL, false, 0);
-	found = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull));
+	found = DatumGetBool(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return found;
@@ -329,9 +328,7 @@ leave_out(EeReceipt *receipt, int32 number, EePlan *plan)
 
 		for (uint64 k = 0; k < n_known && given; k++)
 			given = memcmp(DatumGetUUIDP(id),
-						   DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[k],
-													   SPI_tuptable->tupdesc,
-													   1, &isnull)),
+						   DatumGetUUIDP(ee_plan_value(k, 1, &isnull)),
 						   UUID_LEN) != 0;
 		if (given)
 			receipt->again[n++] = receipt->again[i];
@@ -505,9 +502,7 @@ settled_at_once(Datum receipt)
 	ee_plan_by_index(&frame);
 	found = ee_plan_execute(&find, &receipt, NULL, false, 1) > 0;
 	if (found)
-		number = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-											 SPI_tuptable->tupdesc, 1,
-											 &isnull));
+		number = DatumGetInt32(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	if (found)
@@ -544,8 +539,7 @@ acknowledge(Datum receipt, int32 number)
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
 	ee_plan_execute(&plan, values, NULL, false, 0);
-	n = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-									SPI_tuptable->tupdesc, 1, &isnull));
+	n = DatumGetInt32(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return n;

@@ -108,8 +108,7 @@ in_flight(int32 number)
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
 	ee_plan_execute(&leased, &value, NULL, false, 1);
-	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-									SPI_tuptable->tupdesc, 1, &isnull));
+	n = DatumGetInt64(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return n;

@@ -312,8 +312,7 @@ add_counts(int32 number, EeCursor *cursor)
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
 	ee_plan_execute(&take, &value, NULL, false, 0);
-	delivered = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-							  &isnull);
+	delivered = ee_plan_value(0, 1, &isnull);
 	if (!isnull)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[0];

@@ -195,8 +195,7 @@ earliest_due(int32 number)
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
 	ee_plan_execute(&earliest, &value, NULL, false, 0);
-	due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-						&isnull);
+	due = ee_plan_value(0, 1, &isnull);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return isnull ? DT_NOEND : DatumGetTimestampTz(due);

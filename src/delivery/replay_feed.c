@@ -126,9 +126,7 @@ ee_replay_feed_wanted(int32 number)
 		running = MemoryContextAlloc(TopMemoryContext,
 									 sizeof(int32) * (n_running + 1));
 		for (int i = 0; i < n_running; i++)
-			running[i] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i],
-													 SPI_tuptable->tupdesc, 1,
-													 &isnull));
+			running[i] = DatumGetInt32(ee_plan_value(i, 1, &isnull));
 		ee_plan_end(&frame);
 		ee_identity_restore(&saved);
 		running_generation = generation;

@@ -75,9 +75,7 @@ ee_request_load(EeRequest *request, const pg_uuid_t *id)
 				 errdetail("It is not there, or not committed."),
 				 errhint("A request is named by its id, which publish_event() returns and a handler is given.")));
 	old = MemoryContextSwitchTo(frame.caller);
-	ee_envelope_deform(SPI_getbinval(SPI_tuptable->vals[0],
-									 SPI_tuptable->tupdesc, 1, &isnull),
-					   &event);
+	ee_envelope_deform(ee_plan_value(0, 1, &isnull), &event);
 	ee_request_of_event(request, &event);
 	MemoryContextSwitchTo(old);
 	ee_plan_end(&frame);

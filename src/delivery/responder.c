@@ -95,12 +95,8 @@ find_responder(Responding *responding)
 				 errmsg("no responder for event \"%s\"", responding->pattern),
 				 errhint("Register one with event_engine.register_query_responder(), or CALL event_engine.query_event() to ask whoever has subscribed.")));
 	MemoryContextSwitchTo(frame.caller);
-	responding->function =
-		TextDatumGetCString(SPI_getbinval(SPI_tuptable->vals[0],
-										  SPI_tuptable->tupdesc, 1, &isnull));
-	responding->owner =
-		DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 2, &isnull));
+	responding->function = TextDatumGetCString(ee_plan_value(0, 1, &isnull));
+	responding->owner = DatumGetObjectId(ee_plan_value(0, 2, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 }

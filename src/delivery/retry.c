@@ -135,9 +135,7 @@ keeps_place(EeDelivery *delivery, Datum event, int64 seq)
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
 	if (ee_plan_execute(&place, values, NULL, false, 1) > 0)
-		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-											SPI_tuptable->tupdesc, 1,
-											&isnull));
+		result = DatumGetBool(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return result;
@@ -446,9 +444,7 @@ ee_retry_next_due(EeDelivery *delivery)
 	ee_plan_begin(&frame);
 	ee_plan_by_index(&frame);
 	if (ee_plan_execute(&earliest, values, NULL, false, 1) > 0)
-		found = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0],
-												  SPI_tuptable->tupdesc, 1,
-												  &isnull));
+		found = DatumGetTimestampTz(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	/* nothing is due before; what we write from now on is due later */

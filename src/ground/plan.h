@@ -8,7 +8,7 @@
  *
  *		ee_plan_begin(&frame);
  *		ee_plan_execute(&lease_plan, values, NULL, true, 0);
- *		... SPI_processed, SPI_tuptable ...
+ *		... SPI_processed, ee_plan_value(row, column, &isnull) ...
  *		ee_plan_end(&frame);
  *
  * Between begin and end the search path is pg_catalog, pg_temp whatever the
@@ -67,5 +67,13 @@ extern void ee_plan_by_index(EePlanFrame *frame);
  */
 extern uint64 ee_plan_execute(EePlan *plan, Datum *values, const char *nulls,
 							  bool read_only, long limit);
+
+/* A value of what it found: rows from 0, columns from 1. */
+static inline Datum
+ee_plan_value(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}
 
 #endif							/* EE_PLAN_H */

@@ -178,9 +178,7 @@ ask(EePlan *plan, Datum *values, const char *nulls)
 	ee_plan_begin(&frame);
 	ee_plan_execute(plan, values, nulls, true, 1);
 	old = MemoryContextSwitchTo(context);
-	result = DatumGetJsonbPCopy(SPI_getbinval(SPI_tuptable->vals[0],
-											  SPI_tuptable->tupdesc, 1,
-											  &isnull));
+	result = DatumGetJsonbPCopy(ee_plan_value(0, 1, &isnull));
 	MemoryContextSwitchTo(old);
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);

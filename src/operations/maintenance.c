@@ -122,14 +122,8 @@ ee_maintenance_roles_due(int *n)
 	{
 		bool		isnull;
 
-		roles[i].roleid =
-			DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-										   SPI_tuptable->tupdesc, 1,
-										   &isnull));
-		roles[i].due =
-			DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[i],
-											  SPI_tuptable->tupdesc, 2,
-											  &isnull));
+		roles[i].roleid = DatumGetObjectId(ee_plan_value(i, 1, &isnull));
+		roles[i].due = DatumGetTimestampTz(ee_plan_value(i, 2, &isnull));
 	}
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);

@@ -222,9 +222,7 @@ stored_position(const Waiting *one, int64 last)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	if (ee_plan_execute(&lag, &value, NULL, true, 1) > 0)
-		behind = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-											 SPI_tuptable->tupdesc, 1,
-											 &isnull));
+		behind = DatumGetInt64(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return Max(last - behind, 0);
@@ -248,8 +246,7 @@ count_events(const Waiting *one, int64 to, int64 max)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&count, values, NULL, true, 1);
-	n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-									SPI_tuptable->tupdesc, 1, &isnull));
+	n = DatumGetInt64(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return n;

@@ -339,9 +339,7 @@ read_candidate(Oid relid, Candidate *partition)
 	if (found)
 	{
 		partition->upper = DatumGetTimestampTz(single_value(&isnull));
-		partition->max_seq =
-			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-										SPI_tuptable->tupdesc, 2, &isnull));
+		partition->max_seq = DatumGetInt64(ee_plan_value(0, 2, &isnull));
 		if (isnull)
 			partition->max_seq = 0;
 	}

@@ -77,9 +77,7 @@ ee_event_keys_claim(const EeEvent *event, pg_uuid_t *first)
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("the event's identifier was published and removed at the same time"),
 					 errhint("Publish it again.")));
-		*first = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0],
-											  SPI_tuptable->tupdesc, 1,
-											  &isnull));
+		*first = *DatumGetUUIDP(ee_plan_value(0, 1, &isnull));
 	}
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);

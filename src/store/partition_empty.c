@@ -296,9 +296,7 @@ drop_emptied(void)
 		!ConditionalLockRelationOid(default_relid, AccessExclusiveLock))
 		return 0;
 	for (int i = 0; i < n; i++)
-		relids[i] = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-												   SPI_tuptable->tupdesc, 1,
-												   &isnull));
+		relids[i] = DatumGetObjectId(ee_plan_value(i, 1, &isnull));
 	for (int i = 0; i < n; i++)
 	{
 		Datum		value = ObjectIdGetDatum(relids[i]);

@@ -233,8 +233,7 @@ after_default(TimestampTz lower, TimestampTz upper)
 					true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read event_engine.events_default");
 	PopActiveSnapshot();
-	latest = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-						   &isnull);
+	latest = ee_plan_value(0, 1, &isnull);
 	return isnull ? lower : DatumGetTimestampTz(latest) + 1;
 }
 

@@ -90,9 +90,7 @@ ee_sparse_place_busy(int *n)
 	{
 		bool		isnull;
 
-		numbers[i] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i],
-												 SPI_tuptable->tupdesc, 1,
-												 &isnull));
+		numbers[i] = DatumGetInt32(ee_plan_value(i, 1, &isnull));
 	}
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);

@@ -204,9 +204,7 @@ is_defined(Family family)
 	ee_identity_engine(&saved);
 	ee_plan_begin(&frame);
 	ee_plan_execute(&count, &value, NULL, false, 1);
-	defined[family] =
-		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-								   SPI_tuptable->tupdesc, 1, &isnull)) &&
+	defined[family] = DatumGetBool(ee_plan_value(0, 1, &isnull)) &&
 		!isnull;
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);

@@ -307,11 +307,9 @@ hold_postponed(Overdue *overdue)
 	for (int i = 0; i < n; i++)
 	{
 		bool		isnull;
+		Datum		id = ee_plan_value(i, 1, &isnull);
 
-		find(overdue,
-			 DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[i],
-										 SPI_tuptable->tupdesc, 1,
-										 &isnull)))->held = true;
+		find(overdue, DatumGetUUIDP(id))->held = true;
 	}
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
@@ -526,11 +524,9 @@ read_rows(const EeDelivery *delivery, EePlan *plan, Datum **events)
 	for (int i = 0; i < n; i++)
 	{
 		bool		isnull;
+		Datum		event = ee_plan_value(i, 1, &isnull);
 
-		(*events)[i] =
-			PointerGetDatum(DatumGetHeapTupleHeaderCopy(SPI_getbinval(SPI_tuptable->vals[i],
-																	  SPI_tuptable->tupdesc,
-																	  1, &isnull)));
+		(*events)[i] = PointerGetDatum(DatumGetHeapTupleHeaderCopy(event));
 	}
 	MemoryContextSwitchTo(old);
 	ee_plan_end(&frame);

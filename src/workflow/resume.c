@@ -184,9 +184,7 @@ lock_instances(EeResumeList *list)
 		{
 			bool		isnull;
 
-			locked[i] = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[i],
-													 SPI_tuptable->tupdesc,
-													 1, &isnull));
+			locked[i] = *DatumGetUUIDP(ee_plan_value(i, 1, &isnull));
 		}
 		pg_qsort(locked, n_locked, sizeof(pg_uuid_t), compare_uuids);
 		for (int i = 0; i < list->n; i++)

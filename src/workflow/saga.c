@@ -287,9 +287,7 @@ outcome_of(const EeInstance *instance)
 	ee_plan_begin(&frame);
 	if (ee_plan_execute(&outcome, &value, NULL, false, 1) > 0)
 	{
-		char	   *name =
-		TextDatumGetCString(SPI_getbinval(SPI_tuptable->vals[0],
-										  SPI_tuptable->tupdesc, 1, &isnull));
+		char	   *name = TextDatumGetCString(ee_plan_value(0, 1, &isnull));
 
 		for (int s = EE_INSTANCE_COMPLETED; s <= EE_INSTANCE_TIMED_OUT; s++)
 			if (strcmp(name, ee_instance_status_name(s)) == 0)

@@ -191,9 +191,7 @@ insert_once(EeInstance *instance, pg_uuid_t *id)
 		found = ee_plan_execute(&find, key, NULL, false, 1) > 0;
 	} while (!found);
 	if (!fresh)
-		*id = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0],
-										   SPI_tuptable->tupdesc, 1,
-										   &isnull));
+		*id = *DatumGetUUIDP(ee_plan_value(0, 1, &isnull));
 	ee_plan_end(&frame);
 	ee_identity_restore(&saved);
 	return fresh;

@@ -344,8 +344,7 @@ find_next_due(EeDelivery *delivery, bool idle)
 	for (int i = 1; i <= 3; i++)
 	{
 		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[0],
-										  SPI_tuptable->tupdesc, i, &isnull);
+		Datum		value = ee_plan_value(0, i, &isnull);
 
 		if (isnull)
 			continue;

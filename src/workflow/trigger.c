@@ -282,8 +282,7 @@ ee_trigger_fire(EeTriggers *triggers, int64 seq)
 		ee_causation_set(firing->event);
 		ee_plan_execute(&fire, values, NULL, false, 1);
 		ee_causation_set(outer);
-		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull)))
+		if (DatumGetBool(ee_plan_value(0, 1, &isnull)))
 			triggers->postponed = true;
 		SPI_freetuptable(SPI_tuptable);
 		n++;
@@ -330,8 +329,7 @@ ee_trigger_fire_postponed(int32 number, bool *left)
 									   &isnull));
 		ee_plan_execute(&fire, &nr, NULL, false, 1);
 		ee_causation_set(outer);
-		if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull)))
+		if (DatumGetBool(ee_plan_value(0, 1, &isnull)))
 			fired++;
 	}
 	ee_plan_end(&frame);
