@@ -28,6 +28,7 @@
 
 static bool has_news(const EeLogPosition *low, const EeLogPosition *high);
 static bool look_up_patterns(const EeBatch *batch);
+static void refuse_orphan(const EeSubscription *subscription);
 static bool patterns_are_current(const EeDelivery *delivery);
 
 EeBatch *
@@ -187,11 +188,25 @@ ee_batch_next(EeBatch *batch)
 			wanted = ee_match_event(matcher, &batch->event);
 		}
 		batch->delivery->matching = false;
+		if (unlikely(ee_match_orphaned(matcher)) && !batch->delivery->looking)
+			refuse_orphan(batch->delivery->subscription);
 		if (wanted)
 			return slot;
 	}
 	batch->exhausted = batch->examined < EXAMINE_MAX;
 	return NULL;
+}
+
+/* What it has not delivered is neither handed out nor passed over. */
+static void
+refuse_orphan(const EeSubscription *subscription)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("role %u, the owner of subscription \"%s\", does not exist",
+					subscription->owner, subscription->subscriber),
+			 errhint("A superuser can give it to another role: CALL event_engine.reassign_owned('%u', ...).",
+					 subscription->owner)));
 }
 
 void

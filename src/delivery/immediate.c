@@ -204,7 +204,8 @@ deliver_to(const EeSubscription *subscription, EeEvent *event)
 	error_context_stack = &context;
 	if (ee_match_event(subscription->matcher, event))
 	{
-		if (!delayed && subscription->status == EE_SUBSCRIPTION_ACTIVE)
+		if (!delayed && subscription->status == EE_SUBSCRIPTION_ACTIVE &&
+			!ee_match_orphaned(subscription->matcher))
 		{
 			if (!subscription->immediate)
 				note_uncommittable();

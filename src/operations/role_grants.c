@@ -7,6 +7,10 @@
  * them: at once where our library sees the statement (worker/utility_hook.c),
  * else with the next maintenance.  Grants are by OID, so nobody inherits them
  * meanwhile; left for ever they might be somebody else's, as OIDs come round.
+ *
+ * Who has subscriptions keeps the right to subscribe until the role is gone:
+ * without it what they have not delivered would be passed over, and they are
+ * to wait for whoever inherits them.
  */
 #include "postgres.h"
 
@@ -27,8 +31,11 @@ void
 ee_role_grants_drop(List *roles)
 {
 	static EePlan drop =
-		EE_PLAN("DELETE FROM event_engine.event_grants "
-				"WHERE grantee::pg_catalog.oid = ANY ($1)", "oid[]");
+		EE_PLAN("DELETE FROM event_engine.event_grants AS g "
+				"WHERE g.grantee::pg_catalog.oid = ANY ($1) AND NOT "
+				"(g.privilege = 'subscribe' AND EXISTS "
+				"(SELECT FROM event_engine.subscriptions AS s "
+				"WHERE s.owner = g.grantee))", "oid[]");
 	Datum	   *oids = palloc(sizeof(Datum) * Max(list_length(roles), 1));
 	Datum		value;
 	ListCell   *lc;

@@ -19,6 +19,7 @@
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "ground/errors.h"
 #include "registry/event_grant.h"
@@ -89,6 +90,7 @@ struct EeMatcher
 	Oid			owner;			/* whose right to subscribe counts, or 0 */
 	uint64		rights;			/* by which what is known of names holds */
 	bool		by_tenant;		/* of some name, not those of every tenant */
+	bool		orphaned;		/* the owner is gone, and not asked for */
 	names_hash *names;
 };
 
@@ -276,6 +278,12 @@ ee_match_permits(EeMatcher *matcher, const EeEvent *event)
 	return is_granted(name, event);
 }
 
+bool
+ee_match_orphaned(const EeMatcher *matcher)
+{
+	return matcher->orphaned;
+}
+
 int
 ee_match_n_patterns(const EeMatcher *matcher)
 {
@@ -456,6 +464,7 @@ forget_names(EeMatcher *matcher)
 	matcher->names = NULL;
 	matcher->trie = NULL;
 	matcher->by_tenant = false;
+	matcher->orphaned = false;
 	if (matcher->memory != NULL)
 		MemoryContextReset(matcher->memory);
 	matcher->rights = ee_event_grant_generation();
@@ -463,7 +472,9 @@ forget_names(EeMatcher *matcher)
 
 /*
  * What the owner may have of events of this name: NULL, all of them; else
- * those of some tenants, maybe of none.  In matcher->memory.
+ * those of some tenants, maybe of none.  In matcher->memory.  Who has been
+ * dropped has no rights, but what is left behind is not to be passed over: it
+ * waits for whoever inherits the subscription.
  */
 static EeGranted *
 ask_right(EeMatcher *matcher, NameKey key)
@@ -475,7 +486,9 @@ ask_right(EeMatcher *matcher, NameKey key)
 		return NULL;
 	granted = ee_event_grant_lookup(matcher->owner, EE_PRIVILEGE_SUBSCRIBE,
 									key.text, key.len);
-	if (granted->all)
+	matcher->orphaned =
+		!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(matcher->owner));
+	if (granted->all || matcher->orphaned)
 		return NULL;
 	result = palloc(sizeof(EeGranted));
 	*result = *granted;

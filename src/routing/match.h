@@ -47,6 +47,13 @@ extern bool ee_match_event(EeMatcher *matcher, const EeEvent *event);
 /* May its role have this event, wanted or not? */
 extern bool ee_match_permits(EeMatcher *matcher, const EeEvent *event);
 
+/*
+ * Has the owner been dropped?  Known once something was matched since; then
+ * everything matches, which keeps it for who inherits the subscription, and
+ * nothing is to be handed out.
+ */
+extern bool ee_match_orphaned(const EeMatcher *matcher);
+
 /* The same as ee_match_event(), slower, and says what matched or what did not. */
 extern bool ee_match_explain(EeMatcher *matcher, const EeEvent *event,
 							 StringInfo reason);

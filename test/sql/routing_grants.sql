@@ -108,11 +108,35 @@ SET ROLE regress_frank;
 SELECT event_engine.reply_event(:'request', '{}');
 RESET ROLE;
 
+-- What a role had not been given when it was dropped is neither handed out nor
+-- passed over: it waits for whoever inherits the subscription.
+CREATE ROLE regress_leaver;
+CREATE ROLE regress_heir;
+CALL event_engine.grant_subscribe('order.*', 'regress_leaver');
+CALL event_engine.grant_subscribe('#', 'regress_heir');
+SET ROLE regress_leaver;
+SELECT event_engine.subscribe('left', '{#}') IS NOT NULL AS subscribed;
+RESET ROLE;
+SELECT count(event_engine.publish_event(p, '{"left": 1}')) FROM unnest('{order.created,invoice.paid}'::text[]) AS p;
+SELECT pattern, payload FROM event_engine.receive_events('left');
+SELECT count(event_engine.publish_event('order.created', jsonb_build_object('left', i))) FROM generate_series(2, 3) AS i;
+SELECT owner::oid AS leaver FROM event_engine.subscriptions WHERE subscriber = 'left' \gset
+DROP OWNED BY regress_leaver;
+DROP ROLE regress_leaver;
+DO $$ BEGIN
+	PERFORM event_engine.receive_events('left');
+EXCEPTION WHEN undefined_object THEN
+	RAISE WARNING '%', regexp_replace(SQLERRM, '\d+', 'N');
+END $$;
+SELECT status, lag > 0 AS behind FROM event_engine.stat_subscriptions WHERE subscriber = 'left';
+CALL event_engine.reassign_owned(:'leaver', 'regress_heir');
+SELECT pattern, payload FROM event_engine.receive_events('left');
+
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP SCHEMA granted CASCADE;
 SELECT event_engine.unsubscribe(subscriber) FROM event_engine.subscription_list;
-DROP OWNED BY regress_ellen, regress_frank, regress_readers;
-DROP ROLE regress_ellen, regress_frank, regress_readers;
+DROP OWNED BY regress_ellen, regress_frank, regress_readers, regress_heir;
+DROP ROLE regress_ellen, regress_frank, regress_readers, regress_heir;
 DROP EXTENSION event_engine;
 CREATE EXTENSION event_engine;

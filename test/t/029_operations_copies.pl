@@ -49,6 +49,8 @@ CREATE ROLE heir LOGIN;
 GRANT INSERT ON seen TO heir;
 CALL event_engine.grant_subscribe('#', 'heir');
 SQL
+is($node->safe_psql('shop', q(SELECT string_agg(privilege, ' ') FROM event_engine.event_grants WHERE grantee = 'backlog_owner'::regrole)),
+	'subscribe', 'who has subscriptions keeps the right to');
 my ($number) = $node->safe_psql('shop', q(SELECT owner::oid FROM event_engine.subscriptions WHERE subscriber = 'owned'));
 delivery_on($node);
 wait_until($node, 'shop', q(SELECT status = 'broken' FROM event_engine.subscriptions WHERE subscriber = 'owned'), 'without its function it is broken');
