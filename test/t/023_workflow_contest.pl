@@ -134,10 +134,11 @@ my $ended = 0;
 while ($node->safe_psql('shop', $busy) > 0)
 {
 	# every other one finds that its predecessor did not survive
-	$ended += $node->safe_psql('shop', q{
+	my $share = $ended > 0 ? 0.2 : 1;
+	$ended += $node->safe_psql('shop', qq{
 		UPDATE event_engine.executor_starts SET starts = 1 WHERE random() < 0.5;
 		SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-		WHERE backend_type = 'event_engine executor' AND random() < 0.2});
+		WHERE backend_type = 'event_engine executor' AND random() < $share});
 	$node->safe_psql('shop', q{SELECT event_engine.process_batch(20)});
 	$node->safe_psql('shop', q{SELECT pg_sleep(0.3)});
 }

@@ -144,8 +144,9 @@ my @sessions = map
 my $ended = 0;
 while ($node->safe_psql('shop', $busy) > 0)
 {
-	$ended += $node->safe_psql('shop', q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-		WHERE backend_type = 'event_engine executor' AND random() < 0.3});
+	my $share = $ended > 0 ? 0.3 : 1;
+	$ended += $node->safe_psql('shop', qq{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE backend_type = 'event_engine executor' AND random() < $share});
 	$node->safe_psql('shop', q{SELECT event_engine.process_batch(20)});
 	$node->safe_psql('shop', q{SELECT pg_sleep(0.2)});
 }
