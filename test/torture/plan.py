@@ -40,8 +40,9 @@ class Plan:
         at = rng.uniform(1, 3)
         while not calm and at < self.seconds:
             what = self.accident(rng)
-            if points or what[0] != 'point':
-                self.accidents.append((at, what))
+            while what[0] == 'point' and not points:
+                what = self.accident(rng)
+            self.accidents.append((at, what))
             at += rng.uniform(0.2, 1) if rng.random() < 0.2 else rng.uniform(1, 4)
 
     @staticmethod
