@@ -15,6 +15,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
+#include "storage/proc.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -75,11 +76,16 @@ ee_shared_incident_note(EeIncidentKind kind, const char *text, int64 number)
 	client_address(incident.client, NAMEDATALEN);
 	clip(incident.text, EE_INCIDENT_TEXT, text);
 
-	/* we may hold it ourselves, where the error was raised under it */
 	if (!LWLockConditionalAcquire(incidents->lock, LW_EXCLUSIVE))
 	{
-		pg_atomic_fetch_add_u32(&incidents->missed, 1);
-		return;
+		/* the error may have been raised under it, or on the way out */
+		if (MyProc == NULL || LWLockHeldByMe(incidents->lock))
+		{
+			pg_atomic_fetch_add_u32(&incidents->missed, 1);
+			return;
+		}
+		/* for a moment: whoever holds it waits for nothing */
+		LWLockAcquire(incidents->lock, LW_EXCLUSIVE);
 	}
 	for (int i = 0; i < EE_INCIDENTS; i++)
 	{
